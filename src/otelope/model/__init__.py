@@ -1,0 +1,1 @@
+"""What both halves agree on: envelopes, identities, attribute names. Standard library only."""

@@ -1,0 +1,121 @@
+"""An envelope: a command or an event with its metadata."""
+
+from __future__ import annotations
+
+import json
+
+from datetime import datetime, timedelta, timezone
+from typing import Any, Literal, NamedTuple
+
+
+Kind = Literal["command", "event"]
+
+
+class Source(NamedTuple):
+    """The service that made an envelope."""
+
+    name: str = ""
+    version: str = ""
+
+
+class Envelope(NamedTuple):
+    """
+    A command or an event with its metadata.
+
+    Args:
+        id: What others name as their parent; canonical text (see `otelope.model.identity`).
+        type: What was commanded or what happened, such as ``OrderPlaced``.
+        timestamp: When it was made, in milliseconds since the Unix epoch, UTC.
+            None when the message does not say.
+        source: Who made it.
+        parent_id: The id of the envelope that produced this one; None for a root.
+        channel: The topic, queue, subject or route, when the envelope itself names it.
+        kind: ``"command"`` or ``"event"``, when the envelope itself says so.
+        payload: The domain's own data.
+        text: The full envelope as JSON, UTF-8, as it was on the wire. None for an envelope that
+            was made here, or put together from headers and a body.
+    """
+
+    id: str
+    type: str
+    timestamp: float | None = None
+    source: Source = Source()
+    parent_id: str | None = None
+    channel: str | None = None
+    kind: Kind | None = None
+    payload: Any = None
+    text: bytes | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The envelope in the spelling of the wire; ``channel`` and ``kind`` only when set."""
+        wire: dict[str, Any] = {
+            "id": self.id,
+            "timestamp": self.timestamp,
+            "source": {"name": self.source.name, "version": self.source.version},
+            "parentId": self.parent_id,
+            "type": self.type,
+        }
+        if self.channel is not None:
+            wire["channel"] = self.channel
+        if self.kind is not None:
+            wire["kind"] = self.kind
+        wire["payload"] = self.payload
+        return wire
+
+    def to_json(self) -> bytes:
+        """
+        The envelope as JSON text, UTF-8.
+
+        Raises:
+            TypeError: The payload holds something JSON has no form for.
+        """
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+# 1e11 as seconds is the year 5138, as milliseconds it is March 1973.
+_FIRST_MILLISECONDS = 1e11
+# 9999-12-31T23:59:59.999Z: the last moment every reader of ours can represent.
+_LAST_MILLISECONDS = 253_402_300_799_999
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def milliseconds(timestamp: object) -> float | None:
+    """
+    Read a timestamp of any accepted form as Unix milliseconds, UTC.
+
+    Numbers below 1e11 are seconds, others milliseconds; text is RFC 3339 or such a number.
+    Anything else, and what lies outside 1970 to 9999, is None: it says nothing. Never raises.
+    """
+    if isinstance(timestamp, str):
+        return _from_text(timestamp)
+    # A tuple, as int | float takes twice the time (0.18 µs), here once per message.
+    if isinstance(timestamp, bool) or not isinstance(timestamp, (int, float)):
+        return None
+    return _within(timestamp if timestamp >= _FIRST_MILLISECONDS else timestamp * 1000)
+
+
+def _from_text(text: str) -> float | None:
+    try:
+        return milliseconds(float(text))
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(_iso(text))
+    except ValueError:
+        return None
+    return _within((moment - _EPOCH) / _MILLISECOND) if moment.tzinfo else None
+
+
+def _within(value: float) -> float | None:
+    return value if 0 < value <= _LAST_MILLISECONDS else None
+
+
+def _iso(text: str) -> str:
+    # Python 3.10 reads neither the Z of RFC 3339 nor fractions of other than 3 or 6 digits.
+    if text[-1:] in ("Z", "z"):
+        text = text[:-1] + "+00:00"
+    whole, dot, rest = text.partition(".")
+    zone = rest.lstrip("0123456789")
+    fraction = rest[: len(rest) - len(zone)]
+    return f"{whole}.{fraction[:6]:0<6}{zone}" if dot and fraction else text
