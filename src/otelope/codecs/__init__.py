@@ -1,0 +1,84 @@
+"""From a message's headers and body to an envelope: one file per wire shape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from otelope.codecs.headers import Headers
+from otelope.codecs.json_body import JsonBody, encoded
+from otelope.codecs.names import Names
+from otelope.codecs.payloads import json_or_bytes
+from otelope.codecs.plugins import Plugins
+from otelope.codecs.wire import Carrier, Message
+from otelope.model.envelope import Envelope
+
+
+__all__ = ["Codecs"]
+
+
+class Codecs:
+    """
+    Recognises envelopes in messages of any library.
+
+    Tried in order: installed codecs (entry points ``otelope.codecs``), CloudEvents in headers,
+    JSON bodies, metadata in headers and native properties.
+
+    Args:
+        fields: Other names of fields on the wire, by our own, such as ``{"id": "messageId"}``.
+        max_body_bytes: Larger bodies are not looked at.
+    """
+
+    def __init__(self, fields: Mapping[str, str], max_body_bytes: int) -> None:
+        names = Names(fields)
+        self._plugins = Plugins()
+        self._json = JsonBody(names)
+        self._headers = Headers(names)
+        self._longest = max_body_bytes
+
+    def recognise(self, message: Message, carrier: Carrier) -> Envelope | None:
+        """The envelope in a message; None when it is none. No message makes it raise."""
+        body = message.body
+        if type(body) is not bytes:
+            body = self._bytes(body)
+        if body is None or len(body) > self._longest:
+            return None
+        if self._plugins:
+            envelope = self._plugins.decode(message, carrier)
+            if envelope is not None:
+                return envelope
+        headers, properties = message.headers, message.properties
+        if not headers and not properties:
+            return self._json.decode(body)
+        found = self._headers.scan(headers, carrier) if headers else {}
+        payload = body if message.body is not None else None
+        return (
+            (self._headers.cloudevent(headers, carrier, found, payload) if found else None)
+            or self._json.decode(body)
+            or self._headers.envelope(headers, carrier, found, properties, payload)
+        )
+
+    def payload_of(self, envelope: Envelope) -> Any:
+        """
+        The domain's own data of a recognised envelope, decoded now.
+
+        Bytes where it is no JSON; None where it has none. Never raises.
+        """
+        if envelope.text is not None:
+            return self._json.payload(envelope.text)
+        payload = envelope.payload
+        return json_or_bytes(payload) if isinstance(payload, bytes) else payload
+
+    def _bytes(self, body: object) -> bytes | None:
+        if body is None:
+            return b""
+        if isinstance(body, str):
+            # Lone surrogates go on as they are; what holds one is invalid UTF-8 to every reader.
+            return body.encode("utf-8", "surrogatepass") if len(body) <= self._longest else None
+        if isinstance(body, bytes | bytearray | memoryview):
+            size = body.nbytes if isinstance(body, memoryview) else len(body)
+            return bytes(body) if size <= self._longest else None
+        if isinstance(body, dict) and self._json.may_be(body):
+            # The client library serializes it later, by the application's own serializer.
+            return encoded(body)
+        return None
