@@ -1,0 +1,1 @@
+"""What an operation on a message is, for every client library alike."""

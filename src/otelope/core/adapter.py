@@ -1,0 +1,73 @@
+"""What an adapter says: the client library as data."""
+
+from __future__ import annotations
+
+import functools
+import sys
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from otelope.core.carriers import Carrier
+from otelope.core.message import Message
+
+
+if TYPE_CHECKING:
+    from otelope.core.sites import Wrapping
+
+
+Wrapper = Callable[..., Any]
+
+
+class Site(Protocol):
+    """A place where messages pass: which function, its parameters where it has no signature."""
+
+    @property
+    def target(self) -> str:
+        """``module:Class.method``."""
+        ...
+
+    @property
+    def parameters(self) -> str: ...
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        """A function ``(wrapped, instance, args, kwargs)`` that stands for the target."""
+        ...
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """
+    What otelope knows of one client library.
+
+    Args:
+        system: The value of ``messaging.system``.
+        carrier: The shape of its headers.
+        sites: Where messages pass.
+        contrib: ``module:Class`` of OpenTelemetry's own instrumentor of this library, if there
+            is one: where it is active, its send spans are the send spans, and ours are the
+            envelope's creation.
+        message: From what the library hands to the application to a message, for
+            `otelope.handling`; None for what is no message of this library.
+    """
+
+    system: str
+    carrier: Carrier
+    sites: tuple[Site, ...]
+    contrib: str = ""
+    message: Callable[[Any], Message | None] = lambda _: None
+
+    def sends_traced(self) -> bool:
+        """Whether OpenTelemetry's own instrumentation of the library makes send spans."""
+        module, name = self._contrib
+        loaded = sys.modules.get(module)
+        if loaded is None:
+            return False
+        instrumentor = getattr(getattr(loaded, name, None), "_instance", None)
+        return bool(getattr(instrumentor, "is_instrumented_by_opentelemetry", False))
+
+    @functools.cached_property
+    def _contrib(self) -> tuple[str, str]:
+        module, _, name = self.contrib.partition(":")
+        return module, name

@@ -1,0 +1,70 @@
+"""One call of a wrapped function, its arguments by name."""
+
+from __future__ import annotations
+
+import inspect
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+Parameters = Mapping[str, int | None]
+
+
+def parameters_of(function: Callable[..., Any], declared: str = "") -> Parameters:
+    """
+    The parameters of a method by name, each with its position; None for keyword-only ones.
+
+    Args:
+        function: As found on its class, with the instance as its first parameter.
+        declared: For functions without a signature (written in C), the names in their order
+            without the instance.
+
+    Raises:
+        ValueError: The function has no signature and nothing is declared.
+    """
+    if declared:
+        return {name: position for position, name in enumerate(declared.split())}
+    found: dict[str, int | None] = {}
+    listed = list(inspect.signature(function).parameters.values())[1:]
+    for position, parameter in enumerate(listed):
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            found[parameter.name] = position
+        elif parameter.kind is parameter.KEYWORD_ONLY:
+            found[parameter.name] = None
+    return found
+
+
+class Call:
+    """
+    The arguments of one call, read by name and replaced without touching the caller's objects.
+
+    Attributes:
+        instance: What the method is called on.
+        args, kwargs: What to call the library with.
+    """
+
+    __slots__ = ("_parameters", "args", "instance", "kwargs")
+
+    def __init__(
+        self, parameters: Parameters, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self._parameters = parameters
+        self.instance = instance
+        self.args = args
+        self.kwargs = kwargs
+
+    def __getitem__(self, name: str) -> Any:
+        """The argument, or None when the caller left it out."""
+        if name in self.kwargs:
+            return self.kwargs[name]
+        position = self._parameters.get(name)
+        return self.args[position] if position is not None and position < len(self.args) else None
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Replace the argument for this call alone."""
+        position = self._parameters.get(name)
+        if name not in self.kwargs and position is not None and position < len(self.args):
+            self.args = (*self.args[:position], value, *self.args[position + 1 :])
+        else:
+            self.kwargs = {**self.kwargs, name: value}

@@ -1,0 +1,119 @@
+"""The few shapes in which client libraries carry headers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+
+class Carrier(Protocol):
+    """
+    Reads headers of one shape, and writes them into a copy.
+
+    Attributes:
+        headers: Whether messages can have headers at all.
+    """
+
+    headers: bool
+
+    def get(self, headers: Any, key: str) -> str | None:
+        """The first value of a header as text; None when absent or not text."""
+        ...
+
+    def keys(self, headers: Any) -> Iterable[str]:
+        """The names of all headers."""
+        ...
+
+    def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
+        """A copy of the headers in which these fields replace those of the same name."""
+        ...
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        try:
+            return bytes(value).decode()
+        except UnicodeDecodeError:
+            return None
+    # AMQP's headers have types: a timestamp may be a number.
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+class Mapped:
+    """A mapping from name to text or bytes, as in AMQP, NATS and most others."""
+
+    headers = True
+
+    def get(self, headers: Any, key: str) -> str | None:
+        return _text(headers.get(key)) if headers else None
+
+    def keys(self, headers: Any) -> Iterable[str]:
+        return list(headers) if headers else ()
+
+    def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
+        return {**headers, **fields} if headers else dict(fields)
+
+
+class Pairs:
+    """
+    A list of (name, bytes) pairs in which a name may occur again, as in Kafka.
+
+    Other pairs keep their order and their duplicates. The copy is a list of tuples: kafka-python
+    and aiokafka take nothing else. Some clients also take a mapping; its copy is a list too.
+    """
+
+    headers = True
+
+    def get(self, headers: Any, key: str) -> str | None:
+        for name, value in self._pairs(headers):
+            if name == key:
+                return _text(value)
+        return None
+
+    def keys(self, headers: Any) -> Iterable[str]:
+        return [name for name, _ in self._pairs(headers)]
+
+    def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
+        kept = [(name, value) for name, value in self._pairs(headers) if name not in fields]
+        kept.extend([(name, value.encode()) for name, value in fields.items()])
+        return kept
+
+    def _pairs(self, headers: Any) -> Iterable[tuple[str, Any]]:
+        if not headers:
+            return ()
+        # `isinstance(…, Mapping)` alone takes 0.4 µs for a list.
+        if type(headers) is not list and isinstance(headers, Mapping):
+            return headers.items()
+        return headers
+
+
+class Http:
+    """HTTP headers as pairs of bytes (ASGI) or in an object that can say them so."""
+
+    headers = True
+
+    def get(self, headers: Any, key: str) -> str | None:
+        wanted = key.lower().encode()
+        for name, value in headers or ():
+            if name.lower() == wanted:
+                return str(value, "latin-1")
+        return None
+
+    def keys(self, headers: Any) -> Iterable[str]:
+        return [str(name, "latin-1").lower() for name, _ in headers or ()]
+
+    def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
+        kept = [
+            (name, value)
+            for name, value in headers or ()
+            if str(name, "latin-1").lower() not in fields
+        ]
+        kept.extend([(name.encode(), value.encode("latin-1")) for name, value in fields.items()])
+        return kept
+
+
+MAPPING = Mapped()
+PAIRS = Pairs()
+HTTP = Http()

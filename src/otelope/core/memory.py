@@ -1,0 +1,43 @@
+"""What this process remembers of the envelopes that it sent or received."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from otelope.core.placement import Spot
+from otelope.model.envelope import Envelope
+
+
+# About 2 MB: what a relay may have received or sent before it sends again.
+REMEMBERED = 8192
+
+
+class Known(NamedTuple):
+    """Where an envelope's span really is, and what the records of its children tell of it."""
+
+    spot: Spot
+    type: str
+    source: str
+    timestamp: float | None
+
+
+class Memory:
+    """The latest envelopes by id, bounded; makes relays within one process exact."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def recall(self, envelope_id: str | None) -> Known | None:
+        """What is known of an envelope; None when it was never seen here, or long ago."""
+        return self._known.get(envelope_id) if envelope_id is not None else None
+
+    def remember(self, envelope: Envelope, spot: Spot) -> None:
+        """Keep where the envelope's span is; the oldest is forgotten for it."""
+        known = Known(spot, envelope.type, envelope.source.name, envelope.timestamp)
+        self._known[envelope.id] = known
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)

@@ -1,0 +1,30 @@
+"""What an adapter tells the core of one message."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Message(NamedTuple):
+    """
+    A message as a client library carries it.
+
+    Args:
+        channel: Topic, queue, subject, route; None where the library does not say.
+        body: Bytes or text. Anything else (an object, None) is no envelope.
+        headers: In the library's own shape, which the adapter's carrier reads; never changed.
+        properties: Native metadata that may hold envelope fields, by the names of
+            `otelope.codecs.headers`: ``message_id``, ``correlation_id``, ``type``, ``timestamp``,
+            ``app_id``. None where the library has none.
+        attempt: 1 for the first delivery, where the broker counts.
+        redelivered: Where the broker tells.
+        transport_id: The broker's own id of this message, for ``messaging.message.id``.
+    """
+
+    channel: str | None
+    body: Any
+    headers: Any = None
+    properties: dict[str, Any] | None = None
+    attempt: int | None = None
+    redelivered: bool | None = None
+    transport_id: str | None = None

@@ -1,0 +1,156 @@
+"""Puts wrappers in place when a library is imported, and takes them away again."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+import sys
+import types
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import wrapt
+
+from otelope.core.adapter import Adapter, Site
+from otelope.core.call import parameters_of
+from otelope.core.hand_overs import HandOvers
+from otelope.core.instrumenter import Instrumenter
+from otelope.core.sites import Wrapping
+
+
+_logger = logging.getLogger("otelope")
+_MISSING = object()
+
+
+class SiteError(Exception):
+    """A site does not exist in this version of the library."""
+
+
+if TYPE_CHECKING:
+    _FunctionWrapper = wrapt.FunctionWrapper[Any, Any]
+else:
+    _FunctionWrapper = wrapt.FunctionWrapper  # cannot be subscripted before wrapt 2
+
+
+class Wrapped(_FunctionWrapper):
+    """Our wrappers, told apart from those of others."""
+
+
+class _Undo(NamedTuple):
+    owner: Any
+    name: str
+    original: Any
+    ours: Any
+
+
+def locate(target: str) -> tuple[Any, str, Any]:
+    """
+    The class, the method's name and the method that ``module:Class.method`` names.
+
+    Raises:
+        SiteError: There is no such method in this version of the library.
+    """
+    module_name, _, path = target.partition(":")
+    *owners, name = path.split(".")
+    try:
+        owner: Any = importlib.import_module(module_name)
+        for part in owners:
+            owner = getattr(owner, part)
+        return owner, name, getattr(owner, name)
+    except (ImportError, AttributeError) as error:
+        raise SiteError(f"{target} does not exist here ({error})") from error
+
+
+class Patches:
+    """The wrappers that are in place, in order, so that they can be taken away."""
+
+    def __init__(self, hand_overs: HandOvers) -> None:
+        self.hand_overs = hand_overs
+        self._active = True
+        self._undos: list[_Undo] = []
+        self._stand_ins: dict[type, type] = {}
+
+    def put(self, adapter: Adapter, instrumenter: Instrumenter) -> list[str]:
+        """
+        Put the wrappers of an adapter in place.
+
+        Returns:
+            For each site that could not be wrapped, why; the others are in place.
+        """
+        problems = []
+        for site in adapter.sites:
+            try:
+                self._put(site, adapter, instrumenter)
+            except (SiteError, ValueError) as error:
+                problems.append(str(error))
+        return problems
+
+    def remove(self) -> None:
+        """Take all wrappers away: afterwards the original objects are back."""
+        self._active = False
+        for owner, name, original, ours in reversed(self._undos):
+            # What another instrumentation has wrapped since stays; ours only passes calls on.
+            if inspect.getattr_static(owner, name, None) is not ours:
+                continue
+            if original is _MISSING:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)
+        self._undos.clear()
+        self._stand_ins.clear()
+
+    def _put(self, site: Site, adapter: Adapter, instrumenter: Instrumenter) -> None:
+        owner, name, method = locate(site.target)
+        owner = self._writable(owner, site.target.partition(".")[0].partition(":")[0])
+        wrapping = Wrapping(
+            adapter,
+            instrumenter,
+            parameters_of(method, site.parameters),
+            self.hand_overs,
+            inspect.iscoroutinefunction(method),
+        )
+        ours = Wrapped(
+            inspect.getattr_static(owner, name),
+            site.wrapper(wrapping),
+            lambda: self._active,  # wrapt asks it at each call
+        )
+        original = owner.__dict__.get(name, _MISSING)
+        setattr(owner, name, ours)
+        self._undos.append(_Undo(owner, name, original, ours))
+
+    def _writable(self, owner: Any, root: str) -> Any:
+        """
+        The class itself, or for one written in C, which takes no attributes, a stand-in.
+
+        The stand-in is a subclass under the same name that replaces the class wherever the
+        library's modules hold it. Subclasses that were made before keep their base: CPython
+        refuses to change it from a C type ("deallocator differs").
+        """
+        if not isinstance(owner, type) or owner.__flags__ & _HEAP_TYPE:
+            return owner
+        if owner in self._stand_ins:
+            return self._stand_ins[owner]
+        stand_in = types.new_class(
+            owner.__name__,
+            (owner,),
+            exec_body=lambda body: body.update(
+                __module__=owner.__module__, __qualname__=owner.__qualname__, __doc__=owner.__doc__
+            ),
+        )
+        for module in [m for n, m in list(sys.modules.items()) if n.partition(".")[0] == root]:
+            for name, value in list(vars(module).items()):
+                if value is owner:
+                    setattr(module, name, stand_in)
+                    self._undos.append(_Undo(module, name, owner, stand_in))
+        for subclass in owner.__subclasses__():
+            if subclass is not stand_in:
+                _logger.info(
+                    "%s was defined before otelope was started, so it is not instrumented",
+                    subclass.__qualname__,
+                )
+        self._stand_ins[owner] = stand_in
+        return stand_in
+
+
+_HEAP_TYPE = 1 << 9  # CPython's Py_TPFLAGS_HEAPTYPE: defined by a class statement, so writable

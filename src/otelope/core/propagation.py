@@ -1,0 +1,146 @@
+"""Trace context and baggage in a message's headers, by the user's propagators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry import baggage, propagate, trace
+from opentelemetry.baggage.propagation import W3CBaggagePropagator
+from opentelemetry.context import Context
+from opentelemetry.propagators.composite import CompositePropagator
+from opentelemetry.propagators.textmap import Getter, TextMapPropagator
+from opentelemetry.trace import SpanContext, TraceFlags, TraceState
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from otelope.core.carriers import Carrier
+from otelope.core.guard import guard
+from otelope.core.message import Message
+from otelope.model import semconv
+
+
+_TRACEPARENT = "traceparent"
+_TRACESTATE = "tracestate"
+_MARK = f"{semconv.TRACESTATE_KEY}="
+_STOCK = [TraceContextTextMapPropagator, W3CBaggagePropagator]
+_TRACEPARENT_LENGTH = 55
+
+
+def injected(context: Context, envelope_span_id: int) -> dict[str, str]:
+    """
+    The headers that carry a context, with our mark that the envelope is recorded.
+
+    The mark is the ``tracestate`` member ``otelope=<span id of the envelope's id>``: it says
+    nothing of another envelope, to which a state may be passed on. Without ``traceparent`` among
+    the user's propagators there is none.
+    """
+    span_context = trace.get_current_span(context).get_span_context()
+    if _stock(propagate.get_global_textmap()) and not baggage.get_all(context):
+        # Just what the stock propagators write, for 0.9 µs instead of 2.6.
+        if not span_context.is_valid:
+            return {}
+        fields = {
+            _TRACEPARENT: f"00-{span_context.trace_id:032x}-{span_context.span_id:016x}"
+            f"-{span_context.trace_flags:02x}"
+        }
+        state = span_context.trace_state.to_header() if span_context.trace_state else ""
+    else:
+        fields = {}
+        propagate.inject(fields, context)
+        state = fields.get(_TRACESTATE, "")
+    if _TRACEPARENT in fields:
+        rest = _unmarked(state)
+        mark = f"{_MARK}{envelope_span_id:016x}"
+        fields[_TRACESTATE] = f"{mark},{rest}" if rest else mark
+    return fields
+
+
+def extracted(
+    message: Message, carrier: Carrier, context: Context
+) -> tuple[Context, SpanContext | None]:
+    """
+    What a message's headers carry.
+
+    Returns:
+        The given context with the message's baggage, and the propagated span context; None
+        where the headers hold none.
+    """
+    headers = message.headers
+    if not headers:
+        return context, None
+    # The stock baggage propagator raises on headers that are not ASCII.
+    with guard:
+        if _stock(propagate.get_global_textmap()) and carrier.get(headers, "baggage") is None:
+            return context, _span_context(
+                carrier.get(headers, _TRACEPARENT), carrier.get(headers, _TRACESTATE)
+            )
+        found = propagate.extract(headers, context, _HeaderGetter(carrier)) or context
+        here = trace.get_current_span(context)
+        span = trace.get_current_span(found)
+        if span is here:
+            return found, None
+        return trace.set_span_in_context(here, found), span.get_span_context()
+    return context, None
+
+
+def already_stored(message: Message, carrier: Carrier, envelope_span_id: int) -> bool:
+    """Whether the sender says that it recorded this envelope."""
+    state = carrier.get(message.headers, _TRACESTATE)
+    return state is not None and f"{_MARK}{envelope_span_id:016x}" in state
+
+
+def _unmarked(state: str) -> str:
+    if _MARK not in state:
+        return state
+    members = (member.strip() for member in state.split(","))
+    return ",".join(member for member in members if not member.startswith(_MARK))
+
+
+def _span_context(traceparent: str | None, tracestate: str | None) -> SpanContext | None:
+    """What the stock propagator reads (W3C Trace Context), in 2 µs instead of 7."""
+    if traceparent is None:
+        return None
+    if len(traceparent) != _TRACEPARENT_LENGTH or traceparent[:3] != "00-":
+        headers = {_TRACEPARENT: traceparent, _TRACESTATE: tracestate or ""}
+        found = TraceContextTextMapPropagator().extract(headers, Context())
+        span_context = trace.get_current_span(found).get_span_context()
+        return span_context if span_context.is_valid else None
+    try:
+        trace_id, span_id, flags = (int(part, 16) for part in traceparent[3:].split("-"))
+    except ValueError:
+        return None
+    state = _unmarked(tracestate) if tracestate else ""
+    span_context = SpanContext(
+        trace_id,
+        span_id,
+        is_remote=True,
+        trace_flags=TraceFlags(flags),
+        trace_state=TraceState.from_header([state]) if state else None,
+    )
+    return span_context if span_context.is_valid else None
+
+
+_stock_seen: TextMapPropagator | None = None
+
+
+def _stock(propagator: TextMapPropagator) -> bool:
+    """Whether these are the propagators that OpenTelemetry sets by default."""
+    global _stock_seen  # noqa: PLW0603 - looked at once for each propagator, not for each message
+    if propagator is _stock_seen:
+        return True
+    parts = getattr(propagator, "_propagators", ())
+    stock = type(propagator) is CompositePropagator and [type(part) for part in parts] == _STOCK
+    if stock:
+        _stock_seen = propagator
+    return stock
+
+
+class _HeaderGetter(Getter[Any]):
+    def __init__(self, carrier: Carrier) -> None:
+        self._carrier = carrier
+
+    def get(self, carrier: Any, key: str) -> list[str] | None:
+        value = self._carrier.get(carrier, key)
+        return None if value is None else [value]
+
+    def keys(self, carrier: Any) -> list[str]:
+        return list(self._carrier.keys(carrier))

@@ -1,0 +1,78 @@
+"""What the instrumenter hands to the export lane: one tuple per envelope and per handling."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, Protocol
+
+from otelope.model.envelope import Envelope
+
+
+Outcome = Literal["ok", "error", "unknown"]
+
+
+class EnvelopeRecord(NamedTuple):
+    """
+    An envelope, seen for the first time.
+
+    Args:
+        envelope: With ``text`` (the wire's JSON) or, without it, a ``payload`` of raw bytes, text
+            or plain data, from which the exporter thread composes the JSON.
+        observed_ns: When it was seen, Unix nanoseconds.
+        trace_id, span_id, trace_flags: The envelope's span context.
+        channel: Where it was sent or received.
+        sender: Whether the process that sends it writes this, or one that received it unmarked.
+        parent_inferred: Whether ``envelope.parent_id`` was taken from the ambient delivery.
+        cause_span_id: The span of the delivery that produced it; 0 when unknown.
+        parent_type, parent_source, parent_timestamp: What is known of the parent, else None.
+    """
+
+    envelope: Envelope
+    observed_ns: int
+    trace_id: int
+    span_id: int
+    trace_flags: int
+    channel: str | None
+    sender: bool
+    parent_inferred: bool = False
+    cause_span_id: int = 0
+    parent_type: str | None = None
+    parent_source: str | None = None
+    parent_timestamp: float | None = None
+
+
+class DeliveryRecord(NamedTuple):
+    """
+    One handling of one envelope by this service.
+
+    Args:
+        envelope: The envelope handled; its payload is not exported again.
+        started_ns, ended_ns: Unix nanoseconds.
+        trace_id, span_id, trace_flags: The delivery's own span context. ``span_id`` is random
+            where nothing traces; with the envelope's id it identifies the delivery.
+        channel: Where it was received.
+        outcome: ``"unknown"`` when the handling was abandoned without a word.
+        error_type: The exception's type or the status, for ``"error"``.
+        attempt: 1 for the first, when the broker tells.
+        redelivered: When the broker tells.
+    """
+
+    envelope: Envelope
+    started_ns: int
+    ended_ns: int
+    trace_id: int
+    span_id: int
+    trace_flags: int
+    channel: str | None
+    outcome: Outcome
+    error_type: str | None = None
+    attempt: int | None = None
+    redelivered: bool | None = None
+
+
+Record = EnvelopeRecord | DeliveryRecord
+
+
+class Recorder(Protocol):
+    """Takes records in the host's thread: never blocks on I/O, never raises into the host."""
+
+    def __call__(self, record: Record) -> None: ...

@@ -1,0 +1,107 @@
+"""Settings of the in-process half: the environment, read once and frozen."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, cast, get_args
+
+
+Traces = Literal["tree", "links", "join"]
+
+_logger = logging.getLogger("otelope")
+
+
+def _setting(default: Any, env: str, text: str) -> Any:  # as `field`, whose type is its default's
+    return field(default=default, metadata={"env": env, "text": text})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """
+    How the in-process half behaves.
+
+    Where records go is OpenTelemetry's own to say: ``OTEL_EXPORTER_OTLP_*``.
+    A value that cannot be read is reported once and its default used: a typing error in the
+    environment must not stop the host.
+    """
+
+    traces: Traces = _setting(
+        "tree",
+        "OTELOPE_TRACES",
+        "`tree`: a chain is one trace; `links`: every envelope has a trace of its own, tied by "
+        "links; `join`: an envelope joins the ambient or propagated trace.",
+    )
+    fields: tuple[tuple[str, str], ...] = _setting(
+        (),
+        "OTELOPE_FIELDS",
+        "Other names of the envelope's fields on the wire: `id=messageId,parentId=causationId`.",
+    )
+    commands: tuple[str, ...] = _setting(
+        (), "OTELOPE_COMMANDS", "Types that are commands, as shell patterns: `*Command,Place*`."
+    )
+    events: tuple[str, ...] = _setting(
+        (), "OTELOPE_EVENTS", "Types that are events, as shell patterns: `*Event,*Happened`."
+    )
+    new_trace_after: float = _setting(
+        3600.0,
+        "OTELOPE_NEW_TRACE_AFTER",
+        "Seconds after which the child of an older parent starts a new trace, linked to the old.",
+    )
+    max_body_bytes: int = _setting(
+        1_048_576, "OTELOPE_MAX_BODY_BYTES", "Larger bodies are passed on without being looked at."
+    )
+    queue_bytes: int = _setting(
+        67_108_864,
+        "OTELOPE_QUEUE_BYTES",
+        "Memory for records that wait to be exported; beyond it new ones are dropped and counted.",
+    )
+    export_interval: float = _setting(
+        1.0, "OTELOPE_EXPORT_INTERVAL", "Seconds a record waits at most for a batch to fill."
+    )
+    shutdown_timeout: float = _setting(
+        5.0, "OTELOPE_SHUTDOWN_TIMEOUT", "Seconds that the end of the process may wait for export."
+    )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings; what is missing or unreadable has its default."""
+        read: dict[str, Any] = {}
+        for entry in fields(cls):
+            name = entry.metadata["env"]
+            text = environ.get(name, "").strip()
+            if not text:
+                continue
+            try:
+                read[entry.name] = _read(entry.name, text, entry.default)
+            except ValueError as error:
+                _logger.warning(
+                    "%s is ignored, %s is used instead: %s", name, entry.default, error
+                )
+        return cls(**read)
+
+
+def _read(name: str, text: str, default: object) -> object:
+    if name == "traces":
+        if text not in get_args(Traces):
+            raise ValueError(f"{text!r} is none of {', '.join(get_args(Traces))}")
+        return cast("Traces", text)
+    if name == "fields":
+        pairs = [tuple(part.strip() for part in item.split("=")) for item in text.split(",")]
+        if any(len(pair) != 2 or not all(pair) for pair in pairs):  # noqa: PLR2004 - name=name
+            raise ValueError(f"{text!r} is not of the form field=name,field=name")
+        return tuple(pairs)
+    if isinstance(default, tuple):
+        return tuple(part for item in text.split(",") if (part := item.strip()))
+    if isinstance(default, int):
+        return _positive(int(text))
+    return _positive(float(text))
+
+
+def _positive(number: float) -> float:
+    if not 0 < number < float("inf"):
+        raise ValueError(f"{number} is not a positive number")
+    return number

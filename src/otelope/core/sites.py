@@ -1,0 +1,287 @@
+"""The places where messages pass through a library, and what becomes of them there."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import wrapt
+
+from otelope.core.adapter import Adapter, Wrapper
+from otelope.core.call import Call, Parameters
+from otelope.core.guard import guard
+from otelope.core.hand_overs import HandOvers
+from otelope.core.instrumenter import Instrumenter
+from otelope.core.message import Message
+from otelope.core.operation import Delivery, Sending, ambient_delivery
+
+
+_NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
+
+
+@dataclass(frozen=True)
+class Wrapping:
+    """What a site's wrapper works with."""
+
+    adapter: Adapter
+    instrumenter: Instrumenter
+    parameters: Parameters
+    hand_overs: HandOvers
+    asynchronous: bool
+
+
+@dataclass(frozen=True)
+class Send:
+    """
+    A call that sends one message.
+
+    Args:
+        target: ``module:Class.method``.
+        message: What is sent; None when this call sends no message.
+        stamp: Puts headers into the call; by default, as its argument ``headers``.
+        answered: The error that the library's answer says, such as an HTTP status, else None.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    message: Callable[[Call], Message | None]
+    stamp: Callable[[Call, Any], None] = lambda call, headers: call.__setitem__("headers", headers)
+    answered: Callable[[Any], str | None] = lambda _: None
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        parameters = wrapping.parameters
+
+        def send(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(parameters, instance, args, kwargs)
+            sending = self._begin(wrapping, call)
+            if sending is None:
+                return wrapped(*args, **kwargs)
+            with sending:
+                return self._told(sending, wrapped(*call.args, **call.kwargs))
+
+        async def send_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(parameters, instance, args, kwargs)
+            sending = self._begin(wrapping, call)
+            if sending is None:
+                return await wrapped(*args, **kwargs)
+            with sending:
+                return self._told(sending, await wrapped(*call.args, **call.kwargs))
+
+        return send_async if wrapping.asynchronous else send
+
+    def _begin(self, wrapping: Wrapping, call: Call) -> Sending | None:
+        sending = None
+        with guard:
+            message = self.message(call)
+            if message is not None:
+                sending = wrapping.instrumenter.send(message, wrapping.adapter)
+            if sending is not None and message is not None and wrapping.adapter.carrier.headers:
+                self.stamp(
+                    call, wrapping.adapter.carrier.written(message.headers, sending.fields())
+                )
+        return sending
+
+    def _told(self, sending: Sending, answer: Any) -> Any:
+        with guard:
+            sending.error_type = self.answered(answer)
+        return answer
+
+
+@dataclass(frozen=True)
+class Receive:
+    """
+    A call that hands messages over: a poll, a get, the step of an asynchronous iterator.
+
+    The delivery lasts until the next hand-over by the same object, its commit, acknowledgement,
+    close or garbage collection.
+
+    Args:
+        target: ``module:Class.method``.
+        messages: What was handed over, given the library's answer and the call.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    messages: Callable[[Any, Call], Iterable[Message]]
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        def receive(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            wrapping.hand_overs.end(instance)
+            answer = wrapped(*args, **kwargs)
+            self._begin(wrapping, instance, args, kwargs, answer)
+            return answer
+
+        async def receive_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            wrapping.hand_overs.end(instance)
+            answer = await wrapped(*args, **kwargs)
+            self._begin(wrapping, instance, args, kwargs, answer)
+            return answer
+
+        return receive_async if wrapping.asynchronous else receive
+
+    def _begin(
+        self, wrapping: Wrapping, instance: Any, args: Any, kwargs: Any, answer: Any
+    ) -> None:
+        with guard:
+            messages = self.messages(answer, Call(wrapping.parameters, instance, args, kwargs))
+            wrapping.hand_overs.begin(
+                instance, wrapping.instrumenter.deliver(messages, wrapping.adapter)
+            )
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """
+    A call that returns a generator of messages.
+
+    Each is delivered until the next one is asked for, or as `Receive` says.
+
+    Args:
+        target: ``module:Class.method``.
+        messages: What one item of the generator holds.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    messages: Callable[[Any, Call], Iterable[Message]]
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        def iterate(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            return self._delivered(wrapping, instance, call, wrapped(*args, **kwargs))
+
+        return iterate
+
+    def _delivered(
+        self, wrapping: Wrapping, instance: Any, call: Call, items: Generator[Any]
+    ) -> Generator[Any]:
+        hand_overs = wrapping.hand_overs
+        try:
+            for item in items:
+                with guard:
+                    hand_overs.begin(
+                        instance,
+                        wrapping.instrumenter.deliver(self.messages(item, call), wrapping.adapter),
+                    )
+                yield item
+                hand_overs.end(instance)
+        finally:
+            hand_overs.end(instance, abandoned=True)
+            items.close()
+
+
+@dataclass(frozen=True)
+class Process:
+    """
+    A call that registers a callback for messages.
+
+    A callback that is absent stays absent; one of the library's own is not the application's.
+
+    Args:
+        target: ``module:Class.method``.
+        message: What the callback is called with; same parameters as the callback.
+        callback: The name of the parameter that takes it.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    message: Callable[..., Message | None]
+    callback: str
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        root = self.target.partition(".")[0].partition(":")[0]
+
+        def register(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            with guard:
+                callback = call[self.callback]
+                if callable(callback) and _root_of(callback) != root:
+                    call[self.callback] = self._delivered(wrapping, callback)
+            return wrapped(*call.args, **call.kwargs)
+
+        return register
+
+    def _delivered(self, wrapping: Wrapping, callback: Callable[..., Any]) -> Any:
+        def handle(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
+            with self._begin(wrapping, args, kwargs) or _NOTHING:
+                return wrapped(*args, **kwargs)
+
+        async def handle_async(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
+            with self._begin(wrapping, args, kwargs) or _NOTHING:
+                return await wrapped(*args, **kwargs)
+
+        return wrapt.FunctionWrapper(
+            callback, handle_async if _is_asynchronous(callback) else handle
+        )
+
+    def _begin(self, wrapping: Wrapping, args: Any, kwargs: Any) -> Delivery | None:
+        delivery = None
+        with guard:
+            message = self.message(*args, **kwargs)
+            if message is not None:
+                delivery = wrapping.instrumenter.deliver([message], wrapping.adapter)
+            if delivery is not None:
+                delivery.attach()
+        return delivery
+
+
+@dataclass(frozen=True)
+class Settle:
+    """
+    A call that ends the handling of what was handed over: a commit, an acknowledgement, a close.
+
+    Called while an exception is handled, it says that the handling failed with it.
+
+    Args:
+        target: ``module:Class.method``.
+        refuses: Whether it tells the broker that the message was not handled.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    refuses: bool = False
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        def settle(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            answer = wrapped(*args, **kwargs)
+            self._end(wrapping, instance)
+            return answer
+
+        async def settle_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            answer = await wrapped(*args, **kwargs)
+            self._end(wrapping, instance)
+            return answer
+
+        return settle_async if wrapping.asynchronous else settle
+
+    def _end(self, wrapping: Wrapping, instance: Any) -> None:
+        with guard:
+            if self.refuses:
+                delivery = wrapping.hand_overs.current(instance) or ambient_delivery()
+                if delivery is not None:
+                    delivery.fail("rejected")
+        wrapping.hand_overs.end(instance)
+
+
+def _root_of(callback: Callable[..., Any]) -> str:
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    return (getattr(callback, "__module__", None) or "").partition(".")[0]
+
+
+def _is_asynchronous(callback: Callable[..., Any]) -> bool:
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
+        getattr(callback, "__call__", None)  # noqa: B004 - asks whether it is async, not whether it is callable
+    )

@@ -1,0 +1,166 @@
+"""The user's TracerProvider, as far as we need it: spans with given ids, its sampler's word."""
+
+from __future__ import annotations
+
+import threading
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace.span import TraceState
+
+from otelope.core.guard import guard
+from otelope.core.placement import Placement, Spot
+from otelope.model import semconv
+
+
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
+_FLAGS_KEPT = 4096
+
+
+class PinnedIds:
+    """An id generator whose next ids can be given; otherwise another generator's."""
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+        self._next = threading.local()
+        # Asked at each span since 1.42; older generators have no such method.
+        self.is_trace_id_random = getattr(generator, "is_trace_id_random", None)
+
+    def pin(self, trace_id: int, span_id: int) -> None:
+        """Give the ids of the next span that this thread starts; 0 gives none."""
+        self._next.trace_id = trace_id
+        self._next.span_id = span_id
+
+    def generate_trace_id(self) -> int:
+        pinned = getattr(self._next, "trace_id", 0)
+        self._next.trace_id = 0
+        return pinned or int(self._generator.generate_trace_id())
+
+    def generate_span_id(self) -> int:
+        pinned = getattr(self._next, "span_id", 0)
+        self._next.span_id = 0
+        return pinned or int(self._generator.generate_span_id())
+
+
+class Tracing:
+    """
+    Makes spans through the provider that is set, also when it is set late.
+
+    This is the seam for another way of making spans: `start`, `sampled` and `resource` are all
+    that the instrumenter asks for.
+
+    Args:
+        provider: The provider to use; None follows OpenTelemetry's global one.
+    """
+
+    def __init__(self, provider: Any = None) -> None:
+        self._given = provider
+        self._seen: Any = None
+        self._tracer: Any = None
+        self._ids: PinnedIds | None = None
+        self._flags: OrderedDict[int, TraceFlags] = OrderedDict()
+
+    @property
+    def active(self) -> bool:
+        """Whether there is an SDK that makes spans."""
+        provider = self._given or trace.get_tracer_provider()
+        if provider is not self._seen:
+            self._adopt(provider)
+        return self._ids is not None
+
+    @property
+    def resource(self) -> Mapping[str, Any]:
+        """The resource attributes of the provider; empty without an SDK."""
+        provider = self._given or trace.get_tracer_provider()
+        resource = getattr(provider, "resource", None)
+        return resource.attributes if resource is not None else {}
+
+    def sampled(self, trace_id: int) -> TraceFlags:
+        """What the provider's own sampler answers for this trace id."""
+        flags = self._flags.get(trace_id)
+        if flags is None:
+            result = self._seen.sampler.should_sample(Context(), trace_id, semconv.SCOPE)
+            flags = _SAMPLED if result.decision.is_sampled() else _NOT_SAMPLED
+            self._flags[trace_id] = flags
+            if len(self._flags) > _FLAGS_KEPT:
+                self._flags.popitem(last=False)
+        return flags
+
+    def start(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+        placement: Placement,
+        *,
+        context: Context,
+        contexts: Sequence[SpanContext],
+        started_ns: int,
+    ) -> Span:
+        """
+        Start a span.
+
+        Args:
+            name, kind, attributes: As `Tracer.start_span` takes them.
+            placement: Where it goes.
+            context: What is current, with the baggage that came with the message.
+            contexts: Real span contexts of the spots that the placement may name (the current
+                span, the propagated one): their flags and state are honoured.
+            started_ns: Unix nanoseconds.
+        """
+        if not self.active:
+            return trace.INVALID_SPAN
+        assert self._ids is not None  # noqa: S101 - what `active` says
+        parent = self._context_of(placement.parent, contexts) if placement.parent else None
+        here = trace.get_current_span(context).get_span_context()
+        if parent is not None and parent is not here:
+            context = trace.set_span_in_context(NonRecordingSpan(parent), context)
+        elif parent is None and here.is_valid:
+            context = trace.set_span_in_context(trace.INVALID_SPAN, context)
+        self._ids.pin(placement.trace_id, placement.span_id)
+        return self._tracer.start_span(  # type: ignore[no-any-return]  # any provider's tracer
+            name,
+            context,
+            kind,
+            attributes,
+            [Link(self._context_of(spot, contexts)) for spot in placement.links],
+            started_ns,
+        )
+
+    def flush(self, timeout: float) -> None:
+        """Ask the provider to export its spans; how long that takes is the provider's to say."""
+        provider = self._given or trace.get_tracer_provider()
+        force_flush = getattr(provider, "force_flush", None)
+        if force_flush is not None:
+            with guard:
+                force_flush(int(timeout * 1000))
+
+    def _context_of(self, spot: Spot, contexts: Sequence[SpanContext]) -> SpanContext:
+        for known in contexts:
+            if known.trace_id == spot.trace_id:
+                if known.span_id == spot.span_id:
+                    return known
+                return SpanContext(*spot, True, known.trace_flags, known.trace_state)  # noqa: FBT003 - is_remote
+        return SpanContext(*spot, True, self.sampled(spot.trace_id), _NO_STATE)  # noqa: FBT003 - is_remote
+
+    def _adopt(self, provider: Any) -> None:
+        tracer = provider.get_tracer(semconv.SCOPE, None, semconv.SCHEMA_URL)
+        generator = getattr(tracer, "id_generator", None)
+        if generator is None or getattr(provider, "sampler", None) is None:
+            self._ids = None  # the API's own provider: nothing is traced, yet
+        else:
+            # get_tracer gives the same Tracer for one scope (since 1.41), so it may be pinned.
+            self._ids = generator if isinstance(generator, PinnedIds) else PinnedIds(generator)
+            tracer.id_generator = self._ids
+        self._tracer = tracer
+        self._flags.clear()
+        self._seen = provider
+
+
+_NO_STATE = TraceState()

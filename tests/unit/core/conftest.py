@@ -1,0 +1,95 @@
+"""A small library under instrumentation, with spans and records in memory."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+from pathlib import Path
+
+import pytest
+
+from otelope.codecs import Codecs
+from otelope.core.adapter import Adapter
+from otelope.core.carriers import MAPPING
+from otelope.core.guard import guard
+from otelope.core.hand_overs import HandOvers
+from otelope.core.instrumenter import Instrumenter
+from otelope.core.kinds import kind_of
+from otelope.core.message import Message
+from otelope.core.patching import Patches
+from otelope.core.settings import Settings
+from otelope.core.sites import Iterate, Process, Receive, Send, Settle
+from otelope.core.tracing import Tracing
+from otelope.testing.spans import Service
+
+
+def _letters():
+    """The small library under a root of its own, since a library's own callbacks are let be."""
+    spec = importlib.util.spec_from_file_location(
+        "letters", Path(__file__).with_name("letters.py")
+    )
+    module = sys.modules["letters"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+letters = _letters()
+CLIENT = "letters:Client"
+
+
+def sent(call):
+    return Message(call["channel"], call["body"], call["headers"])
+
+
+def got(message, _=None):
+    return [Message("orders", message.body, message.headers)] if message is not None else []
+
+
+ADAPTER = Adapter(
+    system="letters",
+    carrier=MAPPING,
+    sites=(
+        Send(f"{CLIENT}.send", sent),
+        Send(f"{CLIENT}.send_later", sent),
+        Receive(f"{CLIENT}.get", got),
+        Receive(f"{CLIENT}.get_later", got),
+        Iterate(f"{CLIENT}.iterate", got),
+        Process(f"{CLIENT}.subscribe", lambda message: got(message)[0], callback="callback"),
+        Settle(f"{CLIENT}.commit"),
+        Settle(f"{CLIENT}.reject", refuses=True),
+        Settle(f"{CLIENT}.close"),
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def _strict(monkeypatch):
+    monkeypatch.setattr(guard, "strict", True)
+
+
+@pytest.fixture
+def service():
+    return Service()
+
+
+@pytest.fixture
+def patches(service):
+    settings = Settings()
+    codecs = Codecs({}, settings.max_body_bytes)
+    instrumenter = Instrumenter(
+        settings,
+        codecs.recognise,
+        kind_of((), ()),
+        service.records.append,
+        Tracing(service.provider),
+    )
+    patches = Patches(HandOvers())
+    assert patches.put(ADAPTER, instrumenter) == []
+    yield patches
+    patches.remove()
+
+
+@pytest.fixture
+def client(patches):
+    return letters.Client()

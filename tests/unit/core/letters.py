@@ -1,0 +1,59 @@
+"""A small message library, such as otelope instruments: the edge at which its tests fake."""
+
+from __future__ import annotations
+
+import asyncio
+
+from collections import deque
+
+
+class Message:
+    def __init__(self, body, headers=None):
+        self.body = body
+        self.headers = headers or {}
+
+
+class Client:
+    """Sends to and receives from a queue of its own; notes what it was called with."""
+
+    def __init__(self, *messages):
+        self.queue = deque(messages)
+        self.calls = []
+        self.callback = None
+        self.failure = None
+
+    def send(self, channel, body, headers=None):
+        self.calls.append((channel, body, headers))
+        if self.failure is not None:
+            raise self.failure
+        return "sent"
+
+    async def send_later(self, channel, body, headers=None):
+        self.calls.append((channel, body, headers))
+        await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        return "sent"
+
+    def get(self):
+        return self.queue.popleft() if self.queue else None
+
+    async def get_later(self):
+        await asyncio.sleep(0)
+        return self.get()
+
+    def iterate(self):
+        while self.queue:
+            yield self.queue.popleft()
+
+    def subscribe(self, channel, callback=None):
+        self.callback = callback
+
+    def commit(self):
+        self.calls.append("commit")
+
+    def reject(self):
+        self.calls.append("reject")
+
+    def close(self):
+        self.calls.append("close")

@@ -1,0 +1,478 @@
+"""What the wrappers do to a library, seen from both of its sides."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import gc
+import inspect
+import threading
+
+import letters
+import pytest
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+
+from otelope.core.guard import guard
+from otelope.core.operation import _delivery_in, ambient_delivery
+from otelope.testing.messages import make
+from otelope.testing.spans import links, parent, span_spot
+from tests.unit.core.conftest import ADAPTER
+
+
+@pytest.fixture(autouse=True)
+def _clean_context():
+    """Each test begins and ends with nothing current."""
+    before = otel.get_current()
+    token = otel.attach(otel.Context())
+    yield
+    assert ambient_delivery() is None
+    otel.detach(token)
+    assert otel.get_current() is before
+
+
+def current():
+    delivery = ambient_delivery()
+    return delivery.envelope.id if delivery else None
+
+
+def message(sent=None):
+    sent = sent or make()
+    return letters.Message(sent.body)
+
+
+def told(service):
+    return [(d.envelope.id, d.outcome, d.error_type) for d in service.deliveries()]
+
+
+def depth():
+    """How many deliveries hang on to one another from here."""
+    delivery, found = ambient_delivery(), 0
+    while delivery is not None:
+        found += 1
+        delivery = _delivery_in(delivery._before)
+    return found
+
+
+class TestSend:
+    def test_what_is_no_envelope_reaches_the_library_as_the_very_objects(self, client, service):
+        channel, body, headers = str(object()), bytes(make().body[:9]), {"a": "b"}
+        assert client.send(channel, body, headers=headers) == "sent"
+        assert all(a is b for a, b in zip(client.calls[0], (channel, body, headers), strict=True))
+        assert service.spans() == []
+
+    def test_envelope_gets_headers_in_a_copy(self, client, service):
+        headers, sent = {"a": "b"}, make()
+        client.send("orders", sent.body, headers)
+        client.send("orders", sent.body, headers=headers)
+        assert headers == {"a": "b"}
+        for channel, body, given in client.calls:
+            assert (channel, body, given["a"]) == ("orders", sent.body, "b")
+            assert body is sent.body
+            assert given.keys() == {"a", "traceparent", "tracestate"}
+
+    @pytest.mark.parametrize(
+        "error", [ValueError("x"), KeyboardInterrupt(), GeneratorExit(), SystemExit(3)], ids=repr
+    )
+    def test_exception_is_the_same_object(self, client, service, error):
+        client.failure = error
+        before = otel.get_current()
+        with pytest.raises(type(error)) as caught:
+            client.send("orders", make().body)
+        assert caught.value is error
+        (span,) = service.spans("send")
+        assert span.status.status_code.name == "ERROR"
+        assert span.attributes["error.type"] == type(error).__qualname__
+        assert otel.get_current() is before
+
+    def test_cancelled_sending_ends_its_span(self, client, service):
+        client.failure = None
+
+        async def cancel():
+            before = otel.get_current()
+            task = asyncio.current_task()
+            asyncio.get_running_loop().call_soon(task.cancel)
+            with pytest.raises(asyncio.CancelledError):
+                await client.send_later("orders", make().body)
+            assert otel.get_current() is before
+
+        asyncio.run(cancel())
+        (span,) = service.spans("send")
+        assert span.attributes["error.type"] == "asyncio.exceptions.CancelledError"
+
+    def test_wrapped_coroutine_function_still_is_one(self, client):
+        assert inspect.iscoroutinefunction(letters.Client.send_later)
+        assert not inspect.iscoroutinefunction(letters.Client.send)
+
+    def test_is_current_while_the_library_sends(self, client, service):
+        seen = []
+        sent = make()
+
+        class Calls(list):
+            def append(self, call):
+                seen.append(trace.get_current_span().get_span_context().span_id)
+
+        client.calls = Calls()
+        client.send("orders", sent.body)
+        assert seen == [sent.spot.span_id]
+
+    def test_tasks_do_not_mix(self, client, service):
+        sent = [make() for _ in range(20)]
+
+        async def handle(each):
+            mine = letters.Client(message(each))
+            await mine.get_later()
+            await asyncio.sleep(0)
+            assert current() == each.id
+            following = make("OrderPlaced", each.id)
+            await client.send_later("orders", following.body)
+            assert current() == each.id
+            mine.close()
+            assert current() is None
+
+        async def main():
+            await asyncio.gather(*map(handle, sent))
+
+        asyncio.run(main())
+        handled = {parent(span): span_spot(span) for span in service.spans("process")}
+        assert handled.keys() == {each.spot for each in sent}
+        assert {parent(span) for span in service.spans("send")} == set(handled.values())
+        assert all(links(span) == [] for span in service.spans())
+
+    def test_threads_do_not_mix(self, client, service):
+        sent = [make() for _ in range(8)]
+        together = threading.Barrier(len(sent))
+        failures = []
+
+        def handle(each):
+            mine = letters.Client(message(each))
+            mine.get()
+            together.wait(10)
+            if current() != each.id:
+                failures.append(each)
+            mine.send("orders", make("OrderPlaced", each.id).body)
+            together.wait(10)
+            mine.close()
+
+        threads = [threading.Thread(target=handle, args=[each]) for each in sent]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert sorted(service.shapes()) == sorted([["process PlaceOrder", "  OrderPlaced"]] * 8)
+
+
+class TestReceive:
+    def test_lasts_until_the_next_word(self, client, service):
+        sent = [make(), make()]
+        client.queue.extend(map(message, sent))
+        client.get()
+        assert current() == sent[0].id
+        client.get()
+        assert current() == sent[1].id
+        assert told(service) == [(sent[0].id, "ok", None)]
+        client.commit()
+        assert current() is None
+        assert told(service) == [(each.id, "ok", None) for each in sent]
+        client.close()
+        assert len(told(service)) == 2
+
+    def test_poll_that_brings_nothing_ends_the_last(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+        client.get()
+        assert client.get() is None
+        assert current() is None
+        assert told(service) == [(sent.id, "ok", None)]
+
+    def test_commit_in_an_except_block_says_error(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+        client.get()
+
+        def fail():
+            try:
+                raise ValueError("bad")
+            finally:
+                client.commit()
+
+        with pytest.raises(ValueError, match="bad"):
+            fail()
+        assert told(service) == [(sent.id, "error", "ValueError")]
+
+    def test_error_that_was_there_before_is_not_the_handlings(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+        try:
+            raise ValueError("earlier")  # noqa: TRY301 - its block is the point
+        except ValueError:
+            client.get()
+            client.commit()
+        assert told(service) == [(sent.id, "ok", None)]
+
+    def test_refusal_says_error(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+        client.get()
+        client.reject()
+        assert told(service) == [(sent.id, "error", "rejected")]
+
+    def test_consumer_that_is_thrown_away_leaves_nothing_open(self, patches, service):
+        sent = make()
+        thrown_away = letters.Client(message(sent))
+        thrown_away.get()
+        assert current() == sent.id
+        del thrown_away
+        gc.collect()
+        assert current() is None
+        assert told(service) == [(sent.id, "unknown", None)]
+
+    def test_two_consumers_in_turns_do_not_chain_their_contexts(self, patches, service):
+        consumers = letters.Client(), letters.Client()
+        depths = []
+        for turn in range(200):
+            consumer = consumers[turn % 2]
+            consumer.queue.append(message())
+            consumer.get()
+            depths.append(depth())
+        for consumer in consumers:
+            consumer.close()
+        assert max(depths) <= 3
+        assert len(told(service)) == 200
+        assert current() is None
+
+    def test_delivery_ended_in_another_task_is_not_current_here(self, patches, service):
+        sent = make()
+        consumer = letters.Client(message(sent))
+
+        async def main():
+            async def poll():
+                await consumer.get_later()
+                assert current() == sent.id
+                # A task that is started now inherits what is current.
+                heir = asyncio.create_task(inherit())
+                await asyncio.sleep(0)
+                consumer.commit()
+                ended.set()
+                await heir
+
+            async def inherit():
+                assert current() == sent.id
+                await ended.wait()
+                assert current() is None
+                following = make("OrderPlaced")
+                consumer.send("orders", following.body)
+
+            ended = asyncio.Event()
+            await asyncio.create_task(poll())
+
+        asyncio.run(main())
+        (span,) = service.spans("send")
+        assert parent(span) is None
+        (record,) = [r for r in service.envelopes() if r.sender]
+        assert (record.parent_inferred, record.envelope.parent_id) == (False, None)
+
+
+class TestIterate:
+    def test_each_lasts_until_the_next_is_asked_for(self, client, service):
+        sent = [make(), make(), make()]
+        client.queue.extend(map(message, sent))
+        seen = [current() for _ in client.iterate()]
+        assert seen == [each.id for each in sent]
+        assert told(service) == [(each.id, "ok", None) for each in sent]
+
+    def test_break_ends_with_the_generator(self, client, service):
+        sent = make()
+        client.queue.extend([message(sent), message()])
+        for _ in client.iterate():
+            break
+        gc.collect()
+        assert current() is None
+        assert told(service) == [(sent.id, "unknown", None)]
+
+    def test_close_passes_on_to_the_librarys_generator(self, client, service):
+        client.queue.extend([message(), message()])
+        iterator = client.iterate()
+        next(iterator)
+        iterator.close()
+        assert len(client.queue) == 1
+        with pytest.raises(StopIteration):
+            next(iterator)
+
+    def test_exception_of_the_loops_body_is_the_handlings(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+
+        def loop():
+            for _ in client.iterate():
+                raise ValueError("bad")
+
+        with pytest.raises(ValueError, match="bad"):
+            loop()
+        gc.collect()
+        assert [outcome for _, outcome, _ in told(service)] in (["error"], ["unknown"])
+
+
+class Handler:
+    def __init__(self):
+        self.seen = []
+
+    def method(self, got):
+        self.seen.append((got, current()))
+        return "handled"
+
+    __call__ = method
+
+    async def later(self, got):
+        await asyncio.sleep(0)
+        return self.method(got)
+
+
+class TestProcess:
+    def test_absent_callback_stays_absent(self, client):
+        client.subscribe("orders")
+        assert client.callback is None
+        client.subscribe("orders", None)
+        assert client.callback is None
+        client.subscribe("orders", callback=None)
+        assert client.callback is None
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            lambda handler: handler,
+            lambda handler: handler.method,
+            lambda handler: functools.partial(handler.method),
+            lambda handler: lambda got: handler.method(got),  # noqa: PLW0108 - a form of its own
+        ],
+        ids=["object", "bound method", "partial", "function"],
+    )
+    @pytest.mark.parametrize("by_name", [False, True])
+    def test_every_form_of_callback(self, client, service, form, by_name):
+        handler, sent = Handler(), make()
+        callback = form(handler)
+        if by_name:
+            client.subscribe("orders", callback=callback)
+        else:
+            client.subscribe("orders", callback)
+        got = message(sent)
+        assert client.callback(got) == "handled"
+        assert handler.seen == [(got, sent.id)]
+        assert told(service) == [(sent.id, "ok", None)]
+        assert current() is None
+
+    @pytest.mark.parametrize(
+        "form",
+        [lambda h: h.later, lambda h: functools.partial(h.later)],
+        ids=["method", "partial"],
+    )
+    def test_coroutine_callbacks(self, client, service, form):
+        handler, sent = Handler(), make()
+        client.subscribe("orders", form(handler))
+        got = message(sent)
+        assert inspect.iscoroutinefunction(client.callback) == inspect.iscoroutinefunction(
+            form(handler)
+        )
+        assert asyncio.run(client.callback(got)) == "handled"
+        assert handler.seen == [(got, sent.id)]
+        assert told(service) == [(sent.id, "ok", None)]
+
+    @pytest.mark.parametrize(
+        "error", [ValueError("x"), KeyboardInterrupt(), SystemExit(1)], ids=repr
+    )
+    def test_exception_is_the_same_object(self, client, service, error):
+        def fail(_):
+            raise error
+
+        client.subscribe("orders", fail)
+        with pytest.raises(type(error)) as caught:
+            client.callback(message())
+        assert caught.value is error
+        assert told(service)[0][1:] == ("error", type(error).__qualname__)
+        assert current() is None
+
+    def test_callback_called_within_another_is_a_stack(self, client, service):
+        outer, inner = make(), make()
+        order = []
+
+        def handle(got):
+            order.append(current())
+            if len(order) == 1:
+                client.callback(message(inner))
+                order.append(current())
+
+        client.subscribe("orders", handle)
+        client.callback(message(outer))
+        assert order == [outer.id, inner.id, outer.id]
+        assert told(service) == [(inner.id, "ok", None), (outer.id, "ok", None)]
+
+    def test_what_is_no_envelope_is_handled_plainly(self, client, service):
+        handler = Handler()
+        client.subscribe("orders", handler)
+        got = letters.Message(b"plain")
+        client.callback(got)
+        assert handler.seen == [(got, None)]
+        assert (service.spans(), service.records) == ([], [])
+
+
+class TestPatches:
+    def test_removal_gives_the_original_objects_back(self, patches):
+        names = [site.target.rpartition(".")[2] for site in ADAPTER.sites]
+        patches.remove()
+        for name in names:
+            assert inspect.isfunction(inspect.getattr_static(letters.Client, name))
+
+    def test_what_is_held_on_to_after_removal_passes_calls_on(self, client, patches, service):
+        bound = client.send
+        patches.remove()
+        assert bound("orders", make().body) == "sent"
+        assert service.spans() == []
+
+    def test_site_that_does_not_exist_disables_itself_only(self, patches, service):
+        from dataclasses import replace
+
+        from otelope.core.hand_overs import HandOvers
+        from otelope.core.patching import Patches
+        from otelope.core.sites import Settle
+
+        absent = Settle("tests.unit.core.library:Client.absent")
+        gone = Settle("tests.unit.core.library:Nobody.close")
+        nowhere = Settle("letters_elsewhere:Client.close")
+        others = Patches(HandOvers())
+        sites = (absent, gone, nowhere, ADAPTER.sites[-1])
+        problems = others.put(replace(ADAPTER, sites=sites), None)
+        assert [problem.partition(" ")[0] for problem in problems] == [
+            site.target for site in (absent, gone, nowhere)
+        ]
+        assert [undo.name for undo in others._undos] == ["close"]
+        others.remove()
+
+
+class TestGuard:
+    def test_lenient_guard_swallows_ours_and_counts(self, client, service, monkeypatch, caplog):
+        monkeypatch.setattr(guard, "strict", False)
+        monkeypatch.setattr(guard, "counts", type(guard.counts)())
+
+        body = make().body
+
+        class Hostile:
+            def keys(self):
+                return ["a"]
+
+            def __getitem__(self, _):
+                raise ValueError("secret of a message body")
+
+        hostile = Hostile()
+        for _ in range(3):
+            assert client.send("orders", body, hostile) == "sent"
+        assert client.calls[0][2] is hostile
+        assert guard.total == 3
+        assert len(caplog.records) == 1
+        assert "ValueError" in caplog.text
+        assert "secret" not in caplog.text
+
+    def test_strict_guard_lets_ours_out(self, client):
+        with pytest.raises(TypeError):
+            client.send("orders", make().body, 5)
