@@ -1,0 +1,1 @@
+"""The export lane: records of envelopes and deliveries, delivered to an OTLP collector."""

@@ -1,0 +1,78 @@
+"""How many records there were and what became of them, also as OpenTelemetry metrics."""
+
+from __future__ import annotations
+
+import weakref
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
+
+from opentelemetry.metrics import CallbackOptions, Observation, get_meter
+
+from otelope.model import semconv
+
+
+class Counters(NamedTuple):
+    """
+    What became of the records of this process.
+
+    Args:
+        seen: Handed in.
+        stored: Acknowledged by the collector.
+        spooled: Safe on this machine, not yet acknowledged.
+        dropped: Given up: queue full, not encodable, or refused by the collector.
+    """
+
+    seen: int = 0
+    stored: int = 0
+    spooled: int = 0
+    dropped: int = 0
+
+
+_NAMES = {
+    "seen": semconv.RECORDS_SEEN,
+    "stored": semconv.RECORDS_STORED,
+    "spooled": semconv.RECORDS_SPOOLED,
+    "dropped": semconv.RECORDS_DROPPED,
+}
+
+
+class _Source:
+    """Who is asked; instruments cannot be taken back, so they outlive the pipelines."""
+
+    def __init__(self) -> None:
+        self.observed = False
+        self.read: Callable[[], Counters | None] = lambda: None
+
+
+_source = _Source()
+
+
+def observe(owner: object, read: Callable[[], Counters]) -> None:
+    """
+    Let OpenTelemetry's metrics read the counters; of the latest owner, as long as it lives.
+
+    Args:
+        owner: Whose counters they are.
+        read: A method of *owner*.
+    """
+    method = weakref.WeakMethod(read)
+    alive = weakref.ref(owner)
+    _source.read = lambda: found() if alive() is not None and (found := method()) else None
+    if _source.observed:
+        return
+    _source.observed = True
+    meter = get_meter(semconv.SCOPE)
+    for field, name in _NAMES.items():
+        create = (
+            meter.create_observable_up_down_counter
+            if field == "spooled"
+            else meter.create_observable_counter
+        )
+        create(name, callbacks=[partial(_observations, field)], unit="{record}")
+
+
+def _observations(field: str, _: CallbackOptions) -> Iterable[Observation]:
+    counters = _source.read()
+    return () if counters is None else (Observation(getattr(counters, field)),)

@@ -1,0 +1,144 @@
+"""
+Nothing is lost when a process ends or forks: SIGTERM, `atexit`, `os.fork`, multiprocessing.
+
+Not covered, because Python has no hook there: SIGKILL, and ``os._exit`` outside of
+multiprocessing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+
+from functools import partial
+from types import FrameType
+from typing import Protocol
+
+from otelope.core.guard import guard
+
+
+# Process pools whose children end with os._exit, which skips atexit, but run finalizers of their
+# own. Looked up in sys.modules, never imported.
+_POOLS = ("multiprocessing.util", "billiard.util")
+
+
+class Ending(Protocol):
+    """What is to be ended: a pipeline."""
+
+    def shutdown(self, timeout: float) -> bool:
+        """Deliver what is queued, within so many seconds."""
+
+    def before_fork(self) -> None:
+        """Be ready to be copied."""
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+
+    def after_fork_in_child(self) -> None:
+        """Start anew."""
+
+
+class Lifecycle:
+    """
+    Ends a pipeline with its process.
+
+    Args:
+        pipeline: What to end.
+        timeout: The seconds that the end of the process may wait for it.
+    """
+
+    def __init__(self, pipeline: Ending, timeout: float) -> None:
+        self.pipeline = pipeline
+        self._timeout = timeout
+        self._pools: set[str] = set()
+
+    def install(self) -> None:
+        """
+        Take the hooks.
+
+        Early, so that the host's own ``atexit`` functions, which run in reverse order, come first
+        and what they record is delivered too. SIGTERM only in the main thread and only where it
+        has its default action: a handler of the host's is the host's.
+        """
+        _installed.append(self)
+        _register_fork_hooks()
+        self._tell_pools()  # this may be the child of a pool that imports the program anew
+        atexit.register(self._end)
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
+            signal.signal(signal.SIGTERM, self._on_sigterm)
+
+    def uninstall(self) -> None:
+        """Give the hooks back, as far as they are still ours."""
+        if self not in _installed:
+            return
+        _installed.remove(self)
+        atexit.unregister(self._end)
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) == self._on_sigterm
+        ):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def before_fork(self) -> None:
+        """Prepare the process to be copied."""
+        self._tell_pools()
+        self.pipeline.before_fork()
+
+    def _tell_pools(self) -> None:
+        """Ask the process pools in use to end with each child."""
+        for name in _POOLS:
+            pool = sys.modules.get(name)
+            if name not in self._pools and hasattr(pool, "Finalize"):
+                self._pools.add(name)
+                in_pool = partial(Lifecycle.in_pool, finalize=pool.Finalize)  # type: ignore[union-attr]
+                pool.register_after_fork(self, in_pool)  # type: ignore[union-attr]
+
+    def in_pool(self, finalize: type) -> None:
+        """End with the child of a process pool; last of its finalizers, which may record."""
+        if self in _installed:
+            finalize(None, self._end, exitpriority=-1_000)
+
+    def _end(self) -> None:
+        with guard:
+            self.pipeline.shutdown(self._timeout)
+
+    def _on_sigterm(self, number: int, _: FrameType | None) -> None:
+        self._end()
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+
+_installed: list[Lifecycle] = []
+_hooked = threading.Lock()
+
+
+def _register_fork_hooks() -> None:
+    # Once and for good: Python has no way to take them back.
+    if hasattr(os, "register_at_fork") and _hooked.acquire(blocking=False):
+        os.register_at_fork(
+            before=_before, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+        )
+
+
+def _before() -> None:
+    for lifecycle in _installed:
+        with guard:
+            lifecycle.before_fork()
+
+
+def _after_in_parent() -> None:
+    for lifecycle in _installed:
+        with guard:
+            lifecycle.pipeline.after_fork_in_parent()
+
+
+def _after_in_child() -> None:
+    for lifecycle in _installed:
+        with guard:
+            lifecycle.pipeline.after_fork_in_child()

@@ -1,0 +1,187 @@
+"""The export lane: takes records in the host's threads, delivers them in its own."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from otelope.core.guard import guard
+from otelope.core.records import Record
+from otelope.core.settings import Settings
+from otelope.export.batching import Backlog, MemoryBacklog
+from otelope.export.counters import Counters, observe
+from otelope.export.destination import destination
+from otelope.export.exporter import Exporter
+from otelope.export.job import Job
+from otelope.export.record import Encoder, KindOf, process_record
+from otelope.export.request import Request
+from otelope.export.transport import Transport, open_transport
+from otelope.model import semconv
+
+
+_logger = logging.getLogger("otelope")
+
+# Seconds that a fork waits for an import at most; those of grpc and requests take 0.1 to 0.4.
+_LONGEST_HOLD = 2.0
+
+# Exporters of the processes this one was forked from. Their connections must neither be used nor
+# closed here: closing says goodbye on a socket that is the parent's.
+_inherited: list[Exporter] = []
+
+
+class Pipeline:
+    """
+    A `otelope.core.records.Recorder` that delivers to ``OTEL_EXPORTER_OTLP_*``.
+
+    Starts its threads with the first record.
+
+    Args:
+        settings: Of the queue and its end.
+        resource: The resource's attributes; asked once, in the exporter's thread.
+        kind: As for `otelope.export.record.Encoder`.
+        status: What the process says of itself in its own record, plain data.
+        backlog: Makes the place where batches wait that could not be sent; once per process.
+        connect: Opens the transport; by default the one the environment names.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        resource: Callable[[], Mapping[str, Any]],
+        kind: KindOf,
+        status: Callable[[], Mapping[str, Any]],
+        *,
+        backlog: Callable[[], Backlog] = MemoryBacklog,
+        connect: Callable[[], Transport] | None = None,
+    ) -> None:
+        self._settings = settings
+        self._resource = resource
+        self._status = status
+        self._backlog = backlog
+        self._encode = Encoder(kind)
+        self._destination = destination()
+        self._connect = connect or (lambda: open_transport(self._destination))
+        self._request: Request | None = None
+        self._held: set[int] = set()
+        self._exporter = self._new_exporter()
+        self._put = self._exporter.queue.put
+
+    def __call__(self, record: Record) -> None:
+        """Take a record: counts it at least, never blocks on I/O."""
+        self._put(record)
+
+    @property
+    def counters(self) -> Counters:
+        """What became of this process's records."""
+        return self._count()
+
+    @property
+    def target(self) -> str:
+        """Where records go, for people."""
+        return self._destination.endpoint
+
+    @property
+    def failure(self) -> str | None:
+        """Why the collector does not take records at present; None when it does."""
+        return self._exporter.outage.reason
+
+    def flush(self, timeout: float) -> bool:
+        """Wait for at most *timeout* seconds; whether everything so far was acknowledged."""
+        return self._exporter.flush(timeout)
+
+    def shutdown(self, timeout: float) -> bool:
+        """
+        Deliver what is queued and end the threads, within *timeout* seconds.
+
+        Records that come later are counted as dropped. What could not be delivered is named in
+        the log.
+        """
+        exporter = self._exporter
+        delivered = exporter.flush(timeout, closing=True)
+        exporter.queue.close()
+        exporter.abandon()
+        counters = self._count()
+        lost = counters.seen - counters.stored - counters.spooled - counters.dropped
+        if lost and not delivered:
+            _logger.error(
+                "%d records could not be delivered to %s within %g s (%s) and are lost with this "
+                "process. OTELOPE_SHUTDOWN_TIMEOUT says how long its end may wait.",
+                lost,
+                self.target,
+                timeout,
+                exporter.outage.reason or "it did not answer",
+            )
+        return delivered
+
+    def before_fork(self) -> None:
+        """Hold: a module that a thread is importing would stay half imported in the child."""
+        # Bounded, should that import wait for a lock of the thread that forks.
+        if self._exporter.senders.connecting.acquire(timeout=_LONGEST_HOLD):
+            self._held.add(threading.get_ident())
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if threading.get_ident() in self._held:
+            self._held.discard(threading.get_ident())
+            self._exporter.senders.connecting.release()
+
+    def after_fork_in_child(self) -> None:
+        """Start anew: what was queued is the parent's to deliver."""
+        self._held.clear()
+        _inherited.append(self._exporter)
+        self._exporter = self._new_exporter()
+        self._put = self._exporter.queue.put
+
+    def _new_exporter(self) -> Exporter:
+        job = Job(
+            encode=self._encode,
+            wrap=self._wrap,
+            connect=self._connected,
+            status=self._process_record,
+            target=self.target,
+            interval=self._settings.export_interval,
+            capacity=self._settings.queue_bytes,
+        )
+        return Exporter(job, self._backlog())
+
+    def _connected(self) -> Transport:
+        observe(self, self._count)
+        return self._connect()
+
+    def _wrap(self, entries: list[bytes]) -> bytes:
+        # No `functools.cached_property`: before Python 3.12 it has a lock, which forks inherit.
+        if self._request is None:
+            self._request = self._new_request()
+        return self._request(entries)
+
+    def _count(self) -> Counters:
+        queue, delivery = self._exporter.queue, self._exporter.delivery
+        dropped = queue.refused + delivery.dropped
+        return Counters(queue.accepted + queue.refused, delivery.stored, delivery.spooled, dropped)
+
+    def _new_request(self) -> Request:
+        resource: Mapping[str, Any] = {semconv.SERVICE_NAME: "unknown_service"}
+        with guard:
+            resource = self._resource()
+        return Request(resource, _version())
+
+    def _process_record(self) -> bytes:
+        state: dict[str, Any] = {}
+        with guard:
+            state.update(self._status())
+        state["counters"] = self._count()._asdict()
+        state["destination"] = self.target
+        return process_record(state, time.time_ns(), os.getpid())
+
+
+def _version() -> str:
+    try:
+        return version("otelope")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from otelope.core.settings import Settings
+from otelope.export.pipeline import Pipeline
+from tests.export.collectors import GrpcCollector, HttpCollector
+from tests.export.made import kind
+
+
+@pytest.fixture(params=[GrpcCollector, HttpCollector], ids=["grpc", "http"])
+def collector(request, monkeypatch):
+    """A collector that the environment points to."""
+    collector = request.param()
+    collector.start()
+    point_to(monkeypatch, collector)
+    yield collector
+    collector.stop()
+
+
+def point_to(monkeypatch, collector):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", collector.protocol)
+
+
+@pytest.fixture
+def make_pipeline():
+    """Makes pipelines, and ends them with the test."""
+    made = []
+
+    def make(resource=None, status=dict, kind_of=kind, **settings):
+        options = {key: settings.pop(key) for key in ("backlog", "connect") if key in settings}
+        pipeline = Pipeline(
+            Settings(**{"export_interval": 0.05, **settings}),
+            lambda: resource or {"service.name": "shop", "service.version": "1.2.3"},
+            kind_of,
+            status,
+            **options,
+        )
+        made.append(pipeline)
+        return pipeline
+
+    yield make
+    for pipeline in made:
+        pipeline.shutdown(0.5)
+
+
+@pytest.fixture
+def unused_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

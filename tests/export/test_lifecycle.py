@@ -1,0 +1,304 @@
+"""Processes that end in every way a process ends: they put records, the collector counts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+from pathlib import Path
+
+import pytest
+
+
+PREAMBLE = """
+import atexit, multiprocessing, os, signal, sys, threading
+from otelope.core.settings import Settings
+from otelope.export.lifecycle import Lifecycle
+from otelope.export.pipeline import Pipeline
+from tests.export.made import envelope_record, kind
+
+settings = Settings(export_interval=float(os.environ.get("INTERVAL", "600")), shutdown_timeout=5.0)
+pipeline = Pipeline(settings, lambda: {"service.name": "child"}, kind, dict)
+lifecycle = Lifecycle(pipeline, settings.shutdown_timeout)
+lifecycle.install()
+
+def put(count):
+    for _ in range(count):
+        pipeline(envelope_record())
+"""
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(collector, tmp_path):
+    """Runs a program that puts records; they wait 600 s unless the end of it flushes them."""
+    running = []
+
+    def start(program, **environment):
+        path = tmp_path / "program.py"
+        path.write_text(PREAMBLE + textwrap.dedent(program))
+        child = subprocess.Popen(
+            [sys.executable, path],
+            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(child)
+        return child
+
+    yield start
+    for child in running:
+        if child.poll() is None:
+            child.kill()
+        child.communicate()
+
+
+def ended(child, timeout=30):
+    out, err = child.communicate(timeout=timeout)
+    # gRPC's note about a fork while a call of it is on its way; the child works all the same.
+    err = "".join(line for line in err.splitlines(True) if "fork_posix.cc" not in line)
+    return child.returncode, out, err
+
+
+def test_the_end_of_the_program_loses_none(collector, run):
+    code, _, err = ended(run("put(1000)"))
+    assert (code, err) == (0, "")
+    assert len(set(collector.ids)) == 1000
+
+
+def test_sys_exit_loses_none(collector, run):
+    code, _, _ = ended(run("put(1000); sys.exit(3)"))
+    assert code == 3
+    assert len(set(collector.ids)) == 1000
+
+
+def test_an_exception_at_top_level_loses_none(collector, run):
+    code, _, err = ended(run("put(1000); raise RuntimeError('the host')"))
+    assert code == 1
+    assert "RuntimeError: the host" in err
+    assert len(set(collector.ids)) == 1000
+
+
+def test_what_the_hosts_own_atexit_functions_record_is_delivered(collector, run):
+    code, _, _ = ended(run("put(1); atexit.register(put, 10)"))
+    assert code == 0
+    assert len(set(collector.ids)) == 11
+
+
+def test_sigterm_loses_none_and_still_kills(collector, run):
+    child = run("put(1000); print('ready', flush=True); signal.pause()")
+    assert child.stdout.readline() == "ready\n"
+    child.send_signal(signal.SIGTERM)
+    code, _, _ = ended(child)
+    assert code == -signal.SIGTERM
+    assert len(set(collector.ids)) == 1000
+
+
+def test_sigterm_while_records_are_put_loses_none_and_does_not_hang(collector, run):
+    # The handler interrupts `put` at any point, also where it holds its lock.
+    child = run(
+        """
+        print("ready", flush=True)
+        while True:
+            put(10)
+            sys.stdout.write("10\\n")
+            sys.stdout.flush()
+        """,
+        INTERVAL="0.01",
+    )
+    for _ in range(20):
+        child.stdout.readline()
+    child.send_signal(signal.SIGTERM)
+    code, out, err = ended(child)
+    assert code == -signal.SIGTERM
+    assert err == ""
+    assert len(set(collector.ids)) >= 190 + out.count("10") * 10
+
+
+def test_a_sigterm_handler_of_the_host_stays_its_own(collector, run):
+    child = run(
+        """
+        lifecycle.uninstall()
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+        lifecycle.install()
+        put(10); print("ready", flush=True); signal.pause()
+        """
+    )
+    child.stdout.readline()
+    child.send_signal(signal.SIGTERM)
+    code, _, _ = ended(child)
+    assert code == 7
+    assert len(set(collector.ids)) == 10
+
+
+def test_a_forked_child_delivers_its_own_and_the_parent_its_own(collector, run):
+    code, _, err = ended(
+        run(
+            """
+            put(100)
+            pipeline.flush(10)      # a live connection, and idle threads
+            put(100)                # and records that wait
+            child = os.fork()
+            put(50)
+            if child:
+                _, status = os.waitpid(child, 0)
+                sys.exit(os.waitstatus_to_exitcode(status))
+            """
+        )
+    )
+    assert (code, err) == (0, "")
+    assert len(collector.ids) == len(set(collector.ids)) == 300
+    assert {r.body.string_value != "" for r in collector.named("otelope.process")} == {True}
+
+
+def test_forks_while_other_threads_put_and_send_do_not_hang(collector, run):
+    code, out, err = ended(
+        run(
+            """
+            running = True
+            breath = threading.Event()
+            def busy():
+                while running:
+                    put(5)
+                    breath.wait(0.001)  # not more than a queue holds
+            threads = [threading.Thread(target=busy) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            codes = []
+            for _ in range(10):
+                child = os.fork()
+                if not child:
+                    running = False
+                    put(10)
+                    done = pipeline.flush(10)
+                    os._exit(0 if done and pipeline.counters.stored == 10 else 1)
+                codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            running = False
+            for thread in threads:
+                thread.join()
+            pipeline.flush(10)
+            print(codes.count(0), pipeline.counters.stored)
+            """,
+            INTERVAL="0.01",
+        ),
+        timeout=60,
+    )
+    children, stored = map(int, out.split())
+    assert (code, err, children) == (0, "", 10)
+    assert len(set(collector.ids)) == stored + 100
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_multiprocessing_child_loses_none(collector, run, method):
+    code, _, err = ended(
+        run(
+            f"""
+            if __name__ == "__main__":
+                put(5)
+                child = multiprocessing.get_context("{method}").Process(target=put, args=(100,))
+                child.start()
+                child.join()
+                sys.exit(child.exitcode)
+            """
+        )
+    )
+    assert (code, err) == (0, "")
+    assert len(set(collector.ids)) == 105
+
+
+def test_a_worker_of_a_multiprocessing_pool_that_is_terminated_loses_none(collector, run):
+    code, _, err = ended(
+        run(
+            """
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                pool.map(put, [50, 50])
+            """  # leaving the block terminates the workers: SIGTERM
+        )
+    )
+    assert (code, err) == (0, "")
+    assert len(set(collector.ids)) == 100
+
+
+def test_an_unreachable_collector_does_not_hold_the_exit_up(collector, run, unused_port):
+    started = time.monotonic()
+    child = run(
+        "put(10)\nlifecycle._timeout = 1.0",
+        OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{unused_port}",
+    )
+    code, _, err = ended(child)
+    assert code == 0
+    assert time.monotonic() - started < 1.0 + 3.0  # to start Python takes its time as well
+    assert "10 records could not be delivered" in err
+
+
+def test_a_collector_that_hangs_does_not_hold_the_exit_up(collector, run):
+    collector.latency = 15
+    child = run("print('ready', flush=True); put(10)\nlifecycle._timeout = 1.0")
+    child.stdout.readline()
+    started = time.monotonic()
+    code, _, err = ended(child)
+    assert code == 0
+    assert time.monotonic() - started < 4
+    assert "10 records could not be delivered" in err
+
+
+def test_no_thread_at_the_end_of_the_interpreter(collector, run):
+    # Python 3.12 and later start none there; the same refusal is brought about here.
+    code, _, err = ended(
+        run(
+            """
+            def refuse(self):
+                raise RuntimeError("can't create new thread at interpreter shutdown")
+            def late():
+                threading.Thread.start = refuse
+                put(10)
+            atexit.register(late)
+            """
+        )
+    )
+    assert (code, err) == (0, "")
+    assert len(set(collector.ids)) == 10
+
+
+def test_no_further_thread_at_the_end_of_the_interpreter(collector, run):
+    # As before, but the exporter's own thread runs already and only the sending ones are missing.
+    code, _, err = ended(
+        run(
+            """
+            put(10)
+            def refuse(self):
+                raise RuntimeError("can't create new thread at interpreter shutdown")
+            atexit.register(lambda: setattr(threading.Thread, "start", refuse))
+            """
+        )
+    )
+    assert (code, err) == (0, "")
+    assert len(set(collector.ids)) == 10
+
+
+def test_uninstall_gives_everything_back(run):
+    code, out, err = ended(
+        run(
+            """
+            print(signal.getsignal(signal.SIGTERM) == lifecycle._on_sigterm)
+            lifecycle.uninstall()
+            lifecycle.uninstall()
+            print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+            put(1)
+            """
+        )
+    )
+    assert (code, err) == (0, "")
+    assert out.split() == ["True", "True"]
+
+
+def test_after_uninstall_nothing_is_flushed_at_the_end(collector, run):
+    ended(run("lifecycle.uninstall(); put(1)"))
+    assert collector.ids == []
