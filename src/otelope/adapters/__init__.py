@@ -1,0 +1,1 @@
+"""One module per client library: where it hands messages over, and how to read one."""

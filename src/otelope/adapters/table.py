@@ -1,0 +1,45 @@
+"""
+One row per client library: the registry.
+
+A row drives the import hook, the version guard, the off switch, the docs table, the test matrix
+and `otelope doctor`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """
+    A supported library.
+
+    Args:
+        name: The adapter's module below `otelope.adapters`; also test id and docs anchor.
+        imports: The module whose import puts the wrappers in place.
+        requires: The distribution and its supported versions; the lowest and the newest of them
+            are tested.
+    """
+
+    name: str
+    imports: str
+    requires: str
+
+    @property
+    def module(self) -> str:
+        """The adapter's full module name."""
+        return f"otelope.adapters.{self.name}"
+
+    @property
+    def entry_point(self) -> str:
+        """What ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` calls it."""
+        return f"otelope_{self.name.rpartition('.')[2]}"
+
+
+TABLE = (
+    Row("brokers.aiokafka", "aiokafka", "aiokafka>=0.9,<1"),
+    Row("brokers.confluent_kafka", "confluent_kafka.cimpl", "confluent-kafka>=2.3,<3"),
+    Row("brokers.pika", "pika.adapters.blocking_connection", "pika>=1.2,<2"),
+    Row("web.httpx", "httpx", "httpx>=0.24,<1"),
+    Row("web.starlette", "starlette.routing", "starlette>=0.27,<2"),
+)

@@ -1,0 +1,1 @@
+"""Web frameworks and HTTP clients."""

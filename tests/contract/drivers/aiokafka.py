@@ -1,0 +1,107 @@
+"""aiokafka against any Kafka: `getone`, `async for`, `getmany`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from otelope.testing import Features, Got
+from otelope.testing.driver import bridge, run_in_loop
+
+
+SERVERS = ("kafka_mock", "kafka_server")
+_ONE = Features("kafka", polled=True, in_sender=True, asynchronous=True)
+STYLES = {"getone": _ONE, "async for": _ONE, "getmany": replace(_ONE, batch=500)}
+
+
+class Driver:
+    run = staticmethod(run_in_loop)
+
+    def __init__(self, style, address):
+        self.style = style
+        self.address = address
+        self.features = STYLES[style]
+        self.between = lambda: None
+
+    def destination(self, channel):
+        return channel
+
+    def call(self, channel, body, headers):
+        pairs = [(name, value.encode()) for name, value in headers.items()]
+        return {"topic": channel, "value": body, "partition": 0, "headers": pairs}
+
+    async def send(self, *calls, positional=False):
+        async with self._producer() as producer:
+            sent = []
+            for call in calls:
+                topic, value, _, headers = call.values()
+                if positional:  # topic, value, key, partition, timestamp_ms, headers
+                    sent.append(await producer.send(topic, value, None, 0, None, headers))
+                else:
+                    sent.append(await producer.send(**call))
+            await asyncio.gather(*sent)
+        self.between()
+
+    async def send_bare(self, channel, body):
+        await self.send(self.call(f"{channel}.raw", body, {}))
+        await bridge(self, f"{channel}.raw", channel)
+        self.between()
+
+    async def send_in_vain(self, call):
+        async with self._producer() as producer:
+            await producer.send(**{**call, "partition": 99})
+
+    async def drive(self, handlers, start, count):
+        async with self._producer() as producer:
+            for channel in handlers:
+                await producer.partitions_for(channel)  # makes the topic
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.address,
+            auto_offset_reset="earliest",
+            enable_auto_commit=False,
+            fetch_max_wait_ms=10,
+        )
+        await consumer.start()
+        try:
+            await start()
+            # Not before: what is there is fetched at once, as one batch.
+            consumer.assign([TopicPartition(channel, 0) for channel in handlers])
+            # Not wait_for: it handles the messages in a task of its own.
+            task = asyncio.current_task()
+            timer = asyncio.get_running_loop().call_later(20, task.cancel, "no message came")
+            await self._consume(consumer, handlers, count)
+            timer.cancel()
+        finally:
+            await consumer.stop()
+
+    async def _consume(self, consumer, handlers, count):
+        while count > 0:
+            for message in await self._received(consumer):
+                headers = {name: value.decode() for name, value in message.headers}
+                await handlers[message.topic](Got(message, message.value, headers))
+                count -= 1
+
+    @asynccontextmanager
+    async def _producer(self):
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.address,
+            max_batch_size=1_000_000,  # the mock cluster answers a fetch with one batch
+        )
+        await producer.start()
+        try:
+            yield producer
+        finally:
+            await producer.stop()
+
+    async def _received(self, consumer):
+        if self.style == "getone":
+            return [await consumer.getone()]
+        if self.style == "async for":
+            async for message in consumer:
+                return [message]
+        batches = await consumer.getmany(timeout_ms=1000)
+        return [message for messages in batches.values() for message in messages]

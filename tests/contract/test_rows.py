@@ -1,0 +1,44 @@
+"""Every row of the table passes the contract, in every style of its use, on the real library."""
+
+from __future__ import annotations
+
+import importlib
+
+from functools import partial
+
+import pytest
+
+from otelope.adapters.table import TABLE
+from otelope.testing import Case, Contract
+
+
+# BaseHTTPMiddleware of Starlette 0.27 leaves its streams open when an endpoint fails.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*MemoryObject:pytest.PytestUnraisableExceptionWarning",
+    "ignore:Unclosed <MemoryObject:ResourceWarning",
+)
+# Servers that are processes of their own are marked; the others come with the client.
+MARKS = {"kafka_server": pytest.mark.kafka, "rabbitmq_server": pytest.mark.rabbitmq}
+
+
+def cases():
+    for row in TABLE:
+        name = row.name.rpartition(".")[2]
+        driver = importlib.import_module(f"tests.contract.drivers.{name}")
+        for server in driver.SERVERS:
+            where = "" if server == driver.SERVERS[0] else f" {server}"
+            for style, features in driver.STYLES.items():
+                yield Case(
+                    f"{name} {style}{where}",
+                    features,
+                    partial(_made, driver.Driver, style, server),
+                    [MARKS[server]] if server in MARKS else [],
+                )
+
+
+def _made(driver, style, server, request):
+    return driver(style, request.getfixturevalue(server))
+
+
+class TestRows(Contract):
+    cases = tuple(cases())
