@@ -1,0 +1,41 @@
+"""otelope: what caused what, across brokers, web frameworks and databases."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+
+if TYPE_CHECKING:
+    from otelope.api import current, envelope, handling, new_id
+    from otelope.instrumentor import instrument, uninstrument
+    from otelope.model.envelope import Envelope
+
+
+_PUBLIC = {
+    "Envelope": "otelope.model.envelope",
+    "current": "otelope.api",
+    "envelope": "otelope.api",
+    "handling": "otelope.api",
+    "instrument": "otelope.instrumentor",
+    "new_id": "otelope.api",
+    "uninstrument": "otelope.instrumentor",
+}
+
+__all__ = [
+    "Envelope",
+    "current",
+    "envelope",
+    "handling",
+    "instrument",
+    "new_id",
+    "uninstrument",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: at start-up the entry points need none of it (25 ms less), nor does the server.
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_PUBLIC[name]), name)
+    return value

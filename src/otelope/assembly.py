@@ -1,0 +1,144 @@
+"""The parts of the in-process half, joined; loaded with the first instrumented library."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from otelope.codecs import Codecs
+from otelope.core.adapter import Adapter
+from otelope.core.carriers import MAPPING
+from otelope.core.hand_overs import HandOvers
+from otelope.core.instrumenter import Instrumenter
+from otelope.core.kinds import kind_of
+from otelope.core.message import Message
+from otelope.core.operation import Delivery, ambient_delivery
+from otelope.core.patching import Patches
+from otelope.core.records import Recorder
+from otelope.core.settings import Settings
+from otelope.core.tracing import Tracing
+from otelope.export.lifecycle import Lifecycle
+from otelope.export.pipeline import Pipeline
+from otelope.model.envelope import Envelope
+
+
+_ANY = Adapter(system="otelope", carrier=MAPPING, sites=())
+
+
+class Parts:
+    """
+    One process's codecs, instrumenter, wrappers and export pipeline.
+
+    Args:
+        tracer_provider: Whose spans to make; None follows OpenTelemetry's global one.
+        recorder: Takes the records; None makes a `Pipeline`.
+        status: What the process tells of itself.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: Any,
+        recorder: Recorder | None,
+        status: Callable[[], dict[str, Any]],
+    ) -> None:
+        self.settings = Settings.from_environment()
+        self.tracing = Tracing(tracer_provider)
+        kind = kind_of(self.settings.commands, self.settings.events)
+        self._pipeline = None
+        if recorder is None:
+            recorder = self._pipeline = Pipeline(self.settings, self._resource, kind, status)
+        self.codecs = Codecs(dict(self.settings.fields), self.settings.max_body_bytes)
+        self.hand_overs = HandOvers()
+        self.patches = Patches(self.hand_overs)
+        self.instrumenter = Instrumenter(
+            self.settings, self.codecs.recognise, kind, recorder, self.tracing
+        )
+        self._lifecycle = Lifecycle(self, self.settings.shutdown_timeout)
+        self._lifecycle.install()
+
+    def put(self, adapter: Adapter) -> list[str]:
+        """Put an adapter's wrappers in place; why, for those that could not be."""
+        return self.patches.put(adapter, self.instrumenter)
+
+    def handle(self, item: object, adapters: Iterable[Adapter]) -> Delivery | None:
+        """
+        Begin the handling of what a library handed over, or of an envelope, here and now.
+
+        None when it is no envelope, or is being handled here already.
+        """
+        library: Adapter = _ANY
+        message: Message | None = None
+        if isinstance(item, Envelope):
+            message, envelope = Message(item.channel, None), item
+        else:
+            for adapter in adapters:
+                message = adapter.message(item)
+                if message is not None:
+                    library = adapter
+                    break
+            message = message or Message(None, item)
+            recognised = self.codecs.recognise(message, library.carrier)
+            if recognised is None:
+                return None
+            envelope = recognised
+        delivery = self.hand_overs.hand_on(envelope.id)
+        if delivery is None:
+            ambient = ambient_delivery()
+            if ambient is not None and ambient.envelope and ambient.handles(envelope.id):
+                return None
+            delivery = self.instrumenter.handle([(message, envelope)], library)
+        delivery.attach()
+        return delivery
+
+    def remove(self) -> None:
+        """Take the wrappers away, end what is being handled, export what is left."""
+        self.patches.remove()
+        self._lifecycle.uninstall()
+        self.shutdown(self.settings.shutdown_timeout)
+
+    def shutdown(self, timeout: float) -> bool:
+        """End what is being handled and export what is left, within so many seconds."""
+        self.hand_overs.end_all()
+        ends = time.monotonic() + timeout
+        spans = self._flush_spans(timeout)
+        delivered = self._pipeline is None or self._pipeline.shutdown(timeout)
+        if spans is not None:
+            # Its own time-out does not hold: 15.8 s were measured for 1 s.
+            spans.join(max(0.0, ends - time.monotonic()))
+        return delivered
+
+    def _flush_spans(self, timeout: float) -> threading.Thread | None:
+        """Export spans beside the records: the SDK does at exit, but not when SIGTERM ends it."""
+        spans = threading.Thread(target=self.tracing.flush, args=(timeout,), daemon=True)
+        try:
+            spans.start()
+        except RuntimeError:
+            return None  # since 3.12 no thread starts at exit; the SDK has its own turn then
+        return spans
+
+    def before_fork(self) -> None:
+        """Be ready to be copied."""
+        if self._pipeline is not None:
+            self._pipeline.before_fork()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._pipeline is not None:
+            self._pipeline.after_fork_in_parent()
+
+    def after_fork_in_child(self) -> None:
+        """Start anew: what was queued and what was being handled are the parent's."""
+        self.hand_overs.forget()
+        if self._pipeline is not None:
+            self._pipeline.after_fork_in_child()
+
+    def _resource(self) -> dict[str, Any]:
+        if self.tracing.resource:
+            return dict(self.tracing.resource)
+        # Without an SDK in the process the environment still says who it is.
+        from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - 30 ms, rarely needed
+
+        return dict(Resource.create().attributes)
