@@ -1,0 +1,7 @@
+"""Where records are kept and questions are answered: ClickHouse, embedded or a server."""
+
+from otelope.store.clickhouse import Store, open_store
+from otelope.store.errors import CannotOpenError, StoreError
+
+
+__all__ = ["CannotOpenError", "Store", "StoreError", "open_store"]

@@ -1,0 +1,68 @@
+"""What the store needs of a ClickHouse engine, embedded or over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+
+Parameter = str | int | Sequence[str]
+
+
+class Engine(Protocol):
+    """
+    Runs statements. Every method may be called from any thread.
+
+    Failures are `otelope.store.errors.StoreError`.
+    """
+
+    def run(self, statement: str) -> None:
+        """Run a statement that answers nothing."""
+        ...
+
+    def read(self, statement: str, parameters: Mapping[str, str]) -> bytes:
+        """Run a question; the answer has one JSON array per line, per row."""
+        ...
+
+    def write(self, statement: str, rows: bytes, settings: Mapping[str, str | int]) -> None:
+        """
+        Insert rows in the format RowBinary; returns when they are committed.
+
+        Args:
+            statement: The insert, up to its columns.
+            rows: At most a million: more are not committed as one.
+            settings: For this statement.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what is open; later calls fail."""
+        ...
+
+
+def literal(value: Parameter) -> str:
+    """A parameter in the text form that ClickHouse reads for its ``{name:Type}`` placeholders."""
+    if isinstance(value, str):
+        return _escaped(value)
+    if isinstance(value, int):
+        return str(int(value))
+    return "[" + ",".join(map(quoted, value)) + "]"
+
+
+def _escaped(text: str) -> str:
+    text = text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n")
+    return text.replace("\r", "\\r").replace("\0", "\\0")
+
+
+def quoted(text: str) -> str:
+    """Text as a string of ClickHouse's SQL."""
+    return "'" + _escaped(text).replace("'", "\\'") + "'"
+
+
+def clause(settings: Mapping[str, str | int]) -> str:
+    """Settings as the clause of an insert; nothing when there are none."""
+    pairs = (
+        f"{name} = {value if isinstance(value, int) else quoted(value)}"
+        for name, value in settings.items()
+    )
+    return "SETTINGS " + ", ".join(pairs) if settings else ""

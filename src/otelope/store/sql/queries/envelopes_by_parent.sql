@@ -1,0 +1,12 @@
+-- What these envelopes caused directly, except in traces that are read already: leaving those
+-- out saves reading the other columns of a chain's own rows.
+SELECT
+    id, type, kind, kind_inferred, toUnixTimestamp64Micro(ts) / 1e3 AS timestamp,
+    source_name, source_version, parent_id, parent_inferred, parent_lag_ms, channel,
+    trace_id, span_id, service, version
+FROM envelopes
+WHERE parent_id IN {ids:Array(String)} AND trace_id NOT IN {known:Array(String)}
+ORDER BY version DESC, ts
+LIMIT 1 BY id
+LIMIT {limit:UInt32}
+SETTINGS min_table_rows_to_use_projection_index = 0, max_threads = 1

@@ -1,0 +1,29 @@
+-- The newest envelopes that satisfy every filter given; an empty filter lets all pass.
+-- Twice as many rows as asked for are read, for those that wait to be merged away.
+SELECT *
+FROM
+(
+    SELECT
+        id, type, kind, kind_inferred, toUnixTimestamp64Micro(ts) / 1e3 AS timestamp,
+        source_name, source_version, parent_id, parent_inferred, parent_lag_ms, channel,
+        trace_id, span_id, service,
+        id IN
+        (
+            SELECT envelope_id FROM deliveries
+            WHERE outcome = 'error' AND started >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+        ) AS failed,
+        version
+    FROM envelopes
+    WHERE ({type:String} = '' OR type = {type:String})
+        AND ({source:String} = '' OR source_name = {source:String})
+        AND ({channel:String} = '' OR channel = {channel:String})
+        AND ts >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
+        AND ts <= fromUnixTimestamp64Nano({until:Int64}, 'UTC')
+        AND ({text:String} = '' OR positionCaseInsensitiveUTF8(body, {text:String}) > 0)
+        AND ({failed:Int8} < 0 OR failed = {failed:Int8})
+    ORDER BY ts DESC
+    LIMIT 2 * {limit:UInt32}
+)
+ORDER BY timestamp DESC, id, version DESC
+LIMIT 1 BY id
+LIMIT {limit:UInt32}

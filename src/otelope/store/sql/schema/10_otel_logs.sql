@@ -1,0 +1,24 @@
+-- The columns that the collector's clickhouseexporter inserts (create_schema: false).
+-- Not partitioned: one insert of timestamps from more than 100 partitions would be refused.
+CREATE TABLE IF NOT EXISTS otel_logs
+(
+    Timestamp DateTime64(9, 'UTC') CODEC(Delta(8), ZSTD(1)),
+    TraceId String CODEC(ZSTD(1)),
+    SpanId String CODEC(ZSTD(1)),
+    TraceFlags UInt8,
+    SeverityText LowCardinality(String),
+    SeverityNumber UInt8,
+    ServiceName LowCardinality(String),
+    Body String CODEC(ZSTD(1)),
+    ResourceSchemaUrl LowCardinality(String),
+    ResourceAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    ScopeSchemaUrl LowCardinality(String),
+    ScopeName LowCardinality(String),
+    ScopeVersion LowCardinality(String),
+    ScopeAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    LogAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
+    EventName LowCardinality(String)
+)
+ENGINE = MergeTree
+ORDER BY (EventName, ServiceName, Timestamp)
+SETTINGS non_replicated_deduplication_window = 10000
