@@ -1,0 +1,1 @@
+"""Takes what instrumented programs send over OTLP, and answers questions about it."""
