@@ -1,0 +1,6 @@
+"""The command `otelope`."""
+
+from otelope.cli.command import main
+
+
+__all__ = ["main"]

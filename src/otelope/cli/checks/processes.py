@@ -1,0 +1,95 @@
+"""What the instrumented processes that report here say of themselves."""
+
+from __future__ import annotations
+
+import time
+
+from collections.abc import Mapping
+from typing import Any
+
+from otelope.cli.asking import BadQuestionError, CannotAskError, open_questions
+from otelope.cli.checks.finding import Finding, Level
+from otelope.cli.moments import duration
+from otelope.cli.render import counted
+
+
+# A process that reported before is history, not something to attend to.
+_RECENT_MS = 24 * 3_600_000
+_MOST = 20
+_COUNTERS = ("seen", "stored", "spooled", "dropped")
+_FINE = ("instrumented", "not imported")
+
+
+def look(store: str | None, now: float | None = None) -> list[Finding]:
+    """
+    One finding per process heard of in the last 24 hours, the latest first.
+
+    Args:
+        store: As given to ``--store``: nobody to ask there needs attention.
+        now: Unix milliseconds.
+    """
+    try:
+        opened = open_questions(store)
+        try:
+            processes = opened.questions.processes()
+        finally:
+            opened.questions.close()
+    except (CannotAskError, BadQuestionError) as error:
+        if store:
+            return [Finding("attention", store, "cannot be asked", str(error))]
+        return [Finding("note", "store", str(error))]
+    now = time.time() * 1000 if now is None else now
+    where = opened.questions.where
+    recent = [each for each in processes if now - each["last_seen"] <= _RECENT_MS]
+    if not recent:
+        text = "no process has reported in the last 24 hours"
+        return [Finding("note", where, text, facts={"store": where})]
+    found = [describe(each, now) for each in recent[:_MOST]]
+    if len(recent) > _MOST:
+        found.append(Finding("note", where, f"{len(recent) - _MOST} more processes, heard before"))
+    return found
+
+
+def describe(process: Mapping[str, Any], now: float) -> Finding:
+    """What one process says of itself, as an item of ``GET /api/processes``."""
+    status = process["status"] if isinstance(process["status"], dict) else {}
+    counters = {name: _count(status.get("counters"), name) for name in _COUNTERS}
+    errors = _count(status, "internal_errors")
+    libraries = status.get("instrumented")
+    libraries = libraries if isinstance(libraries, dict) else {}
+    working = sorted(name for name, state in libraries.items() if state == "instrumented")
+    troubles = [
+        f"{name}: {state}" for name, state in sorted(libraries.items()) if state not in _FINE
+    ]
+    advice = []
+    if counters["dropped"]:
+        advice.append(
+            f"{counted(counters['dropped'], 'record')} lost: see that its collector is reachable, "
+            "or raise OTELOPE_QUEUE_BYTES"
+        )
+    if errors:
+        advice.append(f"{counted(errors, 'internal error')}: its log names them; please report")
+    advice.extend(troubles)
+    subject = " ".join(
+        part
+        for part in (
+            process["service"],
+            process["version"],
+            f"(pid {process['pid']})" if process["pid"] else "",
+        )
+        if part
+    )
+    text = "; ".join(
+        (
+            ", ".join(f"{value:,} {name}" for name, value in counters.items()),
+            f"instrumented: {', '.join(working) or 'nothing yet'}",
+            f"heard {duration(max(0.0, now - process['last_seen']))} ago",
+        )
+    )
+    level: Level = "attention" if advice else "ok"
+    return Finding(level, subject, text, "; ".join(advice), {"process": dict(process)})
+
+
+def _count(counters: object, name: str) -> int:
+    value = counters.get(name) if isinstance(counters, dict) else None
+    return value if isinstance(value, int) else 0

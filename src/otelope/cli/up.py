@@ -1,0 +1,103 @@
+"""`otelope up`: collect, store and answer, on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command to a program's sub-commands."""
+    parser = subparsers.add_parser(
+        "up",
+        help="collect envelopes over OTLP, store them and answer questions",
+        description="Collects what instrumented programs send over OTLP, stores it, and answers "
+        "`otelope tree`, `tail`, `find` and `doctor`. Runs until it is interrupted.",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        default=None,
+        help="where to store (default: otelope in the user's data directory)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen on (default: %(default)s); whoever reaches it can read and write",
+    )
+    parser.add_argument(
+        "--grpc-port",
+        metavar="PORT",
+        type=_port,
+        default=4317,
+        help="for OTLP over gRPC (default: %(default)s; 0: any)",
+    )
+    parser.add_argument(
+        "--http-port",
+        metavar="PORT",
+        type=_port,
+        default=4318,
+        help="for OTLP over HTTP and for questions (default: %(default)s; 0: any)",
+    )
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT; 0 after an orderly stop, 1 when it cannot start."""
+    logging.basicConfig(format="otelope: %(message)s", level=logging.WARNING)
+    try:
+        # The server half is an extra; the other commands do without it.
+        from otelope.collector.daemon import (
+            Address,
+            CannotListenError,
+            Daemon,
+        )
+        from otelope.store import CannotOpenError
+    except ModuleNotFoundError as error:
+        return _fail(f"`otelope up` needs {error.name}: pip install 'otelope[up]'.")
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    data = (args.data or default_data_directory()).expanduser().absolute()
+    try:
+        daemon = Daemon(str(data), Address(args.host, args.grpc_port, args.http_port))
+    except (CannotOpenError, CannotListenError) as error:
+        return _fail(str(error))
+    host, grpc_port, http_port = daemon.address
+    print(
+        f"otelope is up: OTLP gRPC {host}:{grpc_port}, HTTP {host}:{http_port}, data in {data}",
+        flush=True,
+    )
+    stopped.wait()
+    daemon.stop()
+    return 0
+
+
+def default_data_directory() -> Path:
+    """Where the platform keeps a user's data; XDG_DATA_HOME decides where it is set."""
+    home = os.environ.get("XDG_DATA_HOME")
+    if home:
+        return Path(home) / "otelope"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "otelope"
+    return Path.home() / ".local" / "share" / "otelope"
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:  # noqa: PLR2004 - what TCP has
+        raise argparse.ArgumentTypeError(f"{port} is no port: 0 to 65535")
+    return port
+
+
+def _fail(message: str) -> int:
+    print(f"otelope: {message}", file=sys.stderr)
+    return 1

@@ -1,0 +1,89 @@
+"""What docs/cli.md shows: the commands' own help, and output made from one example."""
+
+from __future__ import annotations
+
+import io
+import os
+
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from datetime import timezone
+from unittest import mock
+
+from otelope.cli import main
+from otelope.cli.checks.finding import Finding
+from otelope.cli.checks.processes import describe
+from otelope.cli.doctor import report_lines
+from otelope.cli.find import envelope_table
+from otelope.cli.render import tree_lines
+from otelope.cli.style import Style
+from otelope.cli.tail import item_line
+from tests.cli.story import START, order, tree, walk
+
+
+_STYLE = Style(zone=timezone.utc)
+
+
+def help_of(*command: str) -> str:
+    """What ``otelope COMMAND --help`` prints."""
+    written = io.StringIO()
+    with _plain_terminal(), redirect_stdout(written), suppress(SystemExit):
+        main([*command, "--help"])
+    return written.getvalue().rstrip()
+
+
+def example_tree() -> str:
+    return "\n".join(tree_lines(tree(order()), _STYLE, asked=order()["id"]))
+
+
+def example_find() -> str:
+    nodes = sorted(walk(order()), key=lambda node: -node["timestamp"])
+    found = [
+        {**node, "failed": any(each["outcome"] == "error" for each in node["deliveries"])}
+        for node in nodes
+        if node["source"]["name"] == "payments"
+    ]
+    return "\n".join(line.rstrip() for line in envelope_table(found, _STYLE))
+
+
+def example_tail() -> str:
+    items = []
+    for node in walk(order()):
+        items.append((node["timestamp"], {"what": "envelope", **node}))
+        failures = [each for each in node["deliveries"] if each["outcome"] == "error"]
+        items += [
+            (each["started"], {**each, "what": "failure", "id": node["id"], "type": node["type"]})
+            for each in failures
+        ]
+    items.sort(key=lambda item: item[0])
+    return "\n".join(item_line(item, _STYLE) for _, item in items)
+
+
+def example_doctor() -> str:
+    process = {
+        "service": "payments",
+        "version": "2.1",
+        "instance": "",
+        "pid": 4711,
+        "last_seen": START,
+        "status": {
+            "instrumented": {"brokers.confluent_kafka": "instrumented"},
+            "counters": {"seen": 1_280, "stored": 1_268, "spooled": 0, "dropped": 12},
+            "internal_errors": 0,
+        },
+    }
+    sections = {
+        "libraries": [
+            Finding("ok", "confluent-kafka", "2.16.0, instrumented when it is imported"),
+            Finding("note", "pika", "not installed"),
+        ],
+        "destination": [Finding("ok", "localhost:4317 (grpc)", "a collector takes records")],
+        "processes": [describe(process, START + 40_000)],
+    }
+    return "\n".join(report_lines(sections, _STYLE))
+
+
+@contextmanager
+def _plain_terminal() -> Iterator[None]:
+    with mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"}):
+        yield
