@@ -1,0 +1,198 @@
+"""
+The demo: three services, a broker, and what caused what.
+
+`otelope up`, an embedded Kafka and the services run as processes of their own, on loopback and
+free ports, with everything they write in a temporary directory.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import sys
+import tempfile
+import time
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import confluent_kafka
+import httpx
+
+from examples.demo.environments import instrument, instrumented, plain
+from examples.demo.expected import DECLINED, PAID, Step, step_of
+from examples.demo.processes import Failed, Interrupted, Processes, noted_signals
+from otelope import new_id
+from otelope.cli.render import tree_lines
+from otelope.cli.style import style_for
+
+
+HERE = Path(__file__).resolve().parent
+TOPICS = ("orders.events", "payments.commands", "payments.events", "shipping.events")
+SECONDS_BETWEEN_ORDERS = 5
+SECONDS_TO_START = 60
+SECONDS_TO_COMPLETE = 30
+
+GOOD_CARD = "4242 4242 4242 4242"
+EMPTY_CARD = "4000 0000 0000 0002"
+
+
+class Service(NamedTuple):
+    """A service, and what it prints when it is ready."""
+
+    name: str
+    version: str
+    ready: str
+
+
+SERVICES = (
+    Service("orders", "1.4.0", r"running on (http://\S+)"),
+    Service("payments", "2.1.0", r"(ready)"),
+    Service("shipping", "0.9.3", r"(ready)"),
+)
+
+
+class Demo:
+    """Everything up and running."""
+
+    def __init__(self, processes: Processes, directory: Path) -> None:
+        self._processes = processes
+        # A real broker by its protocol, inside of librdkafka; it lives as long as this producer.
+        self._kafka = confluent_kafka.Producer({"test.mock.num.brokers": 1, "log_level": 0})
+        (broker,) = self._kafka.list_topics(timeout=10).brokers.values()
+        for topic in TOPICS:
+            self._kafka.list_topics(topic, timeout=10)  # asking for a topic creates it
+
+        program = instrument()
+        up = [sys.executable, "-m", "otelope", "up", "--grpc-port=0", "--http-port=0"]
+        processes.start("otelope up", [*up, f"--data={directory / 'data'}"], plain(), directory)
+        grpc, http = self._said("otelope up", r"gRPC (\S+), HTTP (\S+),").groups()
+        self.store = f"http://{http}"
+        for service in SERVICES:
+            processes.start(
+                service.name,
+                [program, sys.executable, HERE / f"{service.name}.py"],
+                instrumented(
+                    service.name,
+                    service.version,
+                    f"http://{grpc}",
+                    KAFKA=f"{broker.host}:{broker.port}",
+                    PORT="0",
+                    SERVICE_NAME=service.name,
+                    SERVICE_VERSION=service.version,
+                ),
+                directory,
+            )
+        said = [self._said(service.name, service.ready) for service in SERVICES]
+        self.orders = said[0][1]
+        self._client = httpx.Client(trust_env=False, timeout=10)
+
+    def order(self, number: int, card: str) -> str:
+        """Order something over HTTP; the id of the command."""
+        command = {
+            "id": new_id(),
+            "timestamp": time.time_ns() // 1_000_000,
+            "source": {"name": "web-shop", "version": "3.0.0"},
+            "parentId": None,
+            "type": "PlaceOrder",
+            "payload": {"orderId": f"order-{number}", "total": f"{17 * number}.90", "card": card},
+        }
+        answer = self._client.post(f"{self.orders}/orders", json=command)
+        if answer.status_code != httpx.codes.ACCEPTED:
+            raise Failed(f"The order service answered {answer.status_code}: {answer.text}")
+        return str(command["id"])
+
+    def tree(self, envelope_id: str, expected: Step) -> dict[str, Any]:
+        """The whole tree of an envelope, as soon as the store has all of it."""
+        latest: dict[str, Any] = {}
+
+        def complete() -> dict[str, Any] | None:
+            answer = self._client.get(f"{self.store}/api/tree/{envelope_id}")
+            if answer.status_code == httpx.codes.OK:
+                latest.update(answer.json())
+                if step_of(latest["root"]) == expected:
+                    return latest
+            return None
+
+        try:
+            return self._processes.wait_for(
+                complete, f"the tree of {envelope_id}", SECONDS_TO_COMPLETE
+            )
+        except Failed as failure:
+            seen = step_of(latest["root"]) if latest else "nothing"
+            raise Failed(f"{failure}\n\nexpected {expected}\n\nseen {seen}") from None
+
+    def _said(self, name: str, pattern: str) -> re.Match[str]:
+        return self._processes.wait_for(
+            lambda: re.search(pattern, self._processes.output(name)),
+            f"{name} to be ready",
+            SECONDS_TO_START,
+        )
+
+
+def main() -> int:
+    """Run the demo until Ctrl-C; with ONCE=1, until two orders have been told."""
+    once = os.environ.get("ONCE", "0") not in ("", "0")
+    try:
+        with (
+            noted_signals() as interruption,
+            tempfile.TemporaryDirectory(prefix="otelope-demo-") as name,
+            Processes(Path(name), interruption) as processes,
+        ):
+            _show(processes, Path(name), once=once)
+    except Interrupted:
+        return 130 if once else 0
+    except (Failed, FileNotFoundError) as failure:
+        print(f"demo: {failure}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read this has gone, and Python would complain when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
+
+
+def _show(processes: Processes, directory: Path, *, once: bool) -> None:
+    _say("Starting otelope up, a Kafka and three services ...\n")
+    demo = Demo(processes, directory)
+    orders = _orders()
+    for number, card in itertools.islice(orders, 2):
+        _tell(demo, number, card)
+    if once:
+        return
+    _say(_look_further(demo))
+    for number, card in orders:
+        processes.pause(SECONDS_BETWEEN_ORDERS)
+        _tell(demo, number, card)
+
+
+def _orders() -> Iterator[tuple[int, str]]:
+    return zip(itertools.count(1), itertools.cycle((GOOD_CARD, EMPTY_CARD, GOOD_CARD)))
+
+
+def _tell(demo: Demo, number: int, card: str) -> None:
+    envelope_id = demo.order(number, card)
+    tree = demo.tree(envelope_id, DECLINED if card == EMPTY_CARD else PAID)
+    _say("\n".join(tree_lines(tree, style_for(sys.stdout))) + "\n")
+
+
+def _look_further(demo: Demo) -> str:
+    store = f"--store {demo.store}"
+    otelope = Path(sys.executable).with_name("otelope")
+    return "\n".join(
+        [
+            "An order every few seconds, until Ctrl-C. Meanwhile, in another terminal:",
+            "",
+            f"  {otelope} tail {store}",
+            f"  {otelope} find --failed {store}",
+            f"  {otelope} tree ID {store}    ID: of any message, or its first 6 characters",
+            f"  curl {demo.store}/api/tree/ID",
+            "",
+        ]
+    )
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)

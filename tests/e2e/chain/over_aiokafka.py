@@ -1,0 +1,50 @@
+"""The chain over aiokafka: `async for` or `getmany`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+
+def run(work: Any, mode: str) -> None:
+    asyncio.run(_until_stopped(work, mode))
+
+
+async def _until_stopped(work: Any, mode: str) -> None:
+    task = asyncio.ensure_future(_work(work, mode))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+async def _work(work: Any, mode: str) -> None:
+    async with AIOKafkaProducer(bootstrap_servers=work.broker) as producer:
+
+        async def send(messages: Iterable[Any]) -> None:
+            for message in messages:
+                await producer.send_and_wait(message.channel, message.body)
+
+        await send(work.first())
+        while work.relays:
+            await send(work.due())
+            await asyncio.sleep(0.1)
+        async with AIOKafkaConsumer(
+            work.inbox,
+            bootstrap_servers=work.broker,
+            group_id=work.inbox,
+            auto_offset_reset="earliest",
+        ) as consumer:
+            if mode == "getmany":
+                while True:
+                    for batch in (await consumer.getmany(timeout_ms=200)).values():
+                        for message in batch:
+                            await send(work.react(message.value))
+            async for message in consumer:
+                await send(work.react(message.value))
+                await consumer.commit()

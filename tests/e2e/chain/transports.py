@@ -1,0 +1,137 @@
+"""What carries the chains' messages: channels, and a relay that copies bodies without headers."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import urllib.parse
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+RECEIVERS = ("orders", "payments", "shop")
+BARE = ".bare"
+
+
+@contextmanager
+def kafka(address: str, run: str) -> Iterator[str]:
+    """Topics, and a relay from ``TOPIC.bare`` to ``TOPIC``."""
+    from confluent_kafka import Consumer, Producer
+    from confluent_kafka.admin import AdminClient, NewTopic
+
+    topics = [f"{run}.{receiver}" for receiver in RECEIVERS]
+    bare = [topic + BARE for topic in topics]
+    admin = AdminClient({"bootstrap.servers": address})
+    for future in admin.create_topics([NewTopic(topic, 1, 1) for topic in topics + bare]).values():
+        future.result(30)
+
+    def relay(stopped: threading.Event) -> None:
+        producer = Producer({"bootstrap.servers": address, "linger.ms": 0})
+        consumer = Consumer(
+            {
+                "bootstrap.servers": address,
+                "group.id": f"{run}.bare",
+                "auto.offset.reset": "earliest",
+            }
+        )
+        consumer.subscribe(bare)
+        while not stopped.is_set():
+            message = consumer.poll(0.1)
+            if message is not None and not message.error():
+                producer.produce(message.topic().removesuffix(BARE), message.value())
+                producer.flush()
+        consumer.close()
+
+    with _in_thread(relay):
+        yield address
+
+
+@contextmanager
+def rabbitmq(url: str, run: str) -> Iterator[str]:
+    """Queues, and a relay from ``QUEUE.bare`` to ``QUEUE``."""
+    import pika
+
+    queues = [f"{run}.{receiver}" for receiver in RECEIVERS]
+    connection = pika.BlockingConnection(pika.URLParameters(url))
+    channel = connection.channel()
+    for queue in queues:
+        channel.queue_declare(queue)
+        channel.queue_declare(queue + BARE)
+
+    def relay(stopped: threading.Event) -> None:
+        def forward(_channel, method, _properties, body) -> None:
+            channel.basic_publish("", method.routing_key.removesuffix(BARE), body)
+
+        for queue in queues:
+            channel.basic_consume(queue + BARE, forward, auto_ack=True)
+        while not stopped.is_set():
+            connection.process_data_events(0.1)
+        for queue in queues:
+            channel.queue_delete(queue)
+            channel.queue_delete(queue + BARE)
+        connection.close()
+
+    with _in_thread(relay):
+        yield url
+
+
+@contextmanager
+def gateway(run: str, url_of: Callable[[str], str]) -> Iterator[str]:
+    """
+    A reverse proxy; below ``/CHANNEL.bare`` it passes on no header but the content's type.
+
+    Args:
+        run: What the channels' names begin with.
+        url_of: The URL of a service; may wait until the service is ready.
+    """
+
+    class Proxy(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            path = self.path.removesuffix(BARE)
+            bare = path != self.path
+            headers = {
+                name: value
+                for name, value in self.headers.items()
+                if name.lower() not in ("host", "connection")
+                and (not bare or name.lower() in ("content-type", "content-length"))
+            }
+            body = self.rfile.read(int(self.headers["content-length"]))
+            backend = urllib.parse.urlsplit(url_of(path.removeprefix(f"/{run}."))).netloc
+            connection = http.client.HTTPConnection(backend, timeout=30)
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+            connection.close()
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as server:
+        server.daemon_threads = True
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def _in_thread(relay: Callable[[threading.Event], None]) -> Iterator[None]:
+    stopped = threading.Event()
+    thread = threading.Thread(target=relay, args=(stopped,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()

@@ -1,0 +1,16 @@
+"""
+Real servers for tests, on loopback and free ports, gone when the `with` ends.
+
+Standard library only: `python -m tests.e2e.servers.install` runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+from tests.e2e.servers.apache_kafka import apache_kafka
+from tests.e2e.servers.processes import Missing
+from tests.e2e.servers.rabbitmq import rabbitmq
+
+
+__all__ = ["SERVERS", "Missing", "apache_kafka", "rabbitmq"]
+
+SERVERS = {"kafka": apache_kafka, "rabbitmq": rabbitmq}

@@ -1,0 +1,214 @@
+"""
+Command → event → command → event between real processes: one tree, whatever carries it.
+
+Each style runs once, with all ways of sending (`VIAS`) side by side; then each chain is looked
+at by itself: in the store, and in the spans that the processes exported.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sqlite3
+import string
+import sys
+import time
+
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import uuid4
+
+import pytest
+
+from examples.demo import environments
+from examples.demo.processes import Processes
+from otelope.model.identity import new_id
+from tests.e2e.chain import transports
+from tests.e2e.chain.traces import ENVELOPE_ID, Chain, Store
+
+
+HERE = Path(__file__).parent / "chain"
+SERVICES = ("orders", "payments", "relay", "shop")
+TYPES = ["PlaceOrder", "OrderPlaced", "ChargeCard", "PaymentTaken"]
+SENT_BY = ["web", "orders", "payments", "payments"]
+HANDLED_BY = ["orders", "payments", "payments", "shop"]
+
+
+class Sent(NamedTuple):
+    """One way of sending: which ids, and what becomes of the headers."""
+
+    foreign: bool
+    via: str
+
+
+SENT = [
+    Sent(foreign, via) for foreign in (False, True) for via in ("headers", "no headers", "outbox")
+]
+
+
+# Neither the id says the trace, nor do headers.
+UNTRACEABLE = Sent(foreign=True, via="no headers")
+
+
+class Style(NamedTuple):
+    name: str
+    server: str | None  # the fixture that has its broker's address
+    batches: bool = False
+
+
+STYLES = [
+    pytest.param(Style("confluent poll", "kafka_server"), marks=pytest.mark.kafka),
+    pytest.param(
+        Style("confluent consume", "kafka_server", batches=True), marks=pytest.mark.kafka
+    ),
+    pytest.param(Style("aiokafka async for", "kafka_server"), marks=pytest.mark.kafka),
+    pytest.param(Style("aiokafka getmany", "kafka_server", batches=True), marks=pytest.mark.kafka),
+    pytest.param(Style("pika callback", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
+    pytest.param(Style("pika consume", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
+    pytest.param(Style("pika basic_get", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
+    pytest.param(Style("http", None), marks=pytest.mark.slow),
+]
+
+
+# One test for a style, not one for each chain: xdist would start the processes once per worker.
+@pytest.mark.parametrize("style", STYLES, ids=lambda style: style.name)
+def test_chains_over(
+    style: Style,
+    otelope_up: tuple[str, str],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+):
+    address = request.getfixturevalue(style.server) if style.server else ""
+    chains = _run(style, address, otelope_up, tmp_path)
+    for sent, chain in chains.items():
+        _store_has_the_whole_tree(chain, f"{sent}\n{chain}")
+        if sent == UNTRACEABLE:
+            _each_cut_has_one_link(style, chain, f"{sent}\n{chain}")
+        else:
+            _spans_are_one_tree(style, chain, f"{sent}\n{chain}")
+
+
+def _store_has_the_whole_tree(chain: Chain, seen: str) -> None:
+    assert [node["type"] for node in chain.nodes] == TYPES, seen
+    assert [node["source"]["name"] for node in chain.nodes] == SENT_BY, seen
+    assert [node["kind"] for node in chain.nodes] == ["command", "event"] * 2, seen
+    assert not any(node["parent_inferred"] for node in chain.nodes), seen
+    assert [delivery["service"] for delivery in chain.deliveries] == HANDLED_BY, seen
+    assert {delivery["outcome"] for delivery in chain.deliveries} == {"ok"}, seen
+    assert chain.orphans() == [], seen
+
+
+def _spans_are_one_tree(style: Style, chain: Chain, seen: str) -> None:
+    ids = [node["id"] for node in chain.nodes]
+    assert chain.parents_by_span() == [None, *ids[:-1]], seen
+    assert len({node["trace_id"] for node in chain.nodes}) == 1, seen
+    assert sorted(_sends(chain)) == sorted(ids), seen
+    if not style.batches:
+        assert chain.pieces() == [[]], seen
+
+
+def _each_cut_has_one_link(style: Style, chain: Chain, seen: str) -> None:
+    first, *others = chain.pieces()
+    assert first == [], seen
+    if style.batches:
+        # A piece may hold several deliveries, each linked to what it delivers.
+        assert all(others), seen
+    else:
+        # What a process receives of itself it has not forgotten.
+        hops = zip(TYPES, SENT_BY, HANDLED_BY, strict=True)
+        assert others == [[sent] for sent, sender, by in hops if sender != by], seen
+
+
+def _run(
+    style: Style, address: str, otelope_up: tuple[str, str], directory: Path
+) -> dict[Sent, Chain]:
+    # Letters only: a path with digits would count as an id.
+    run = "".join(random.choices(string.ascii_lowercase, k=8))
+    roots = {sent: _command(sent) for sent in SENT}
+    endpoint, url = otelope_up
+    with (
+        Processes(directory) as processes,
+        _transport(style, address, run, processes) as broker,
+        closing(Store(url)) as store,
+    ):
+        _start(processes, directory, style, broker, run, list(roots.values()), endpoint)
+        nodes = {
+            sent: store.nodes(root["id"], len(TYPES), processes.pause)
+            for sent, root in roots.items()
+        }
+        processes.stop(*SERVICES)
+        # uvicorn ends by the signal that it was sent.
+        assert set(processes.exit_codes.values()) <= {0, -15}
+        assert not [s for s in SERVICES if "otelope failed" in processes.output(s)]
+        # Only now are the spans complete: batches link the chains' traces with each other.
+        return {sent: store.chain(found) for sent, found in nodes.items()}
+
+
+def _sends(chain: Chain) -> list[str]:
+    """The envelopes whose sending has a span; twice where it has two."""
+    return [
+        span["attributes"][ENVELOPE_ID]
+        for span in chain.spans.values()
+        if span["attributes"].get("messaging.operation.type") == "send"
+        and span["attributes"].get(ENVELOPE_ID) in {node["id"] for node in chain.nodes}
+    ]
+
+
+def _command(sent: Sent) -> dict[str, Any]:
+    return {
+        "id": str(uuid4()) if sent.foreign else new_id(),
+        "timestamp": time.time_ns() // 1_000_000,
+        "source": {"name": "web", "version": "1.0"},
+        "parentId": None,
+        "type": TYPES[0],
+        "payload": sent._asdict(),
+    }
+
+
+def _transport(
+    style: Style, address: str, run: str, processes: Processes
+) -> AbstractContextManager[str]:
+    if style.server == "kafka_server":
+        return transports.kafka(address, run)
+    if style.server == "rabbitmq_server":
+        return transports.rabbitmq(address, run)
+    return transports.gateway(run, lambda service: _url(processes, service))
+
+
+def _url(processes: Processes, service: str) -> str:
+    deadline = time.monotonic() + 30
+    while not (said := re.search(r"running on (http://\S+)", processes.output(service))):
+        assert time.monotonic() < deadline, f"{service} is not ready"
+        time.sleep(0.05)
+    return said[1]
+
+
+def _start(
+    processes: Processes,
+    directory: Path,
+    style: Style,
+    broker: str,
+    run: str,
+    first: list[dict[str, Any]],
+    endpoint: str,
+) -> None:
+    outbox = directory / "outbox.sqlite"
+    with closing(sqlite3.connect(outbox)) as table, table:
+        table.execute("CREATE TABLE outbox (channel TEXT, body BLOB, written REAL)")
+    for service in SERVICES:
+        work = {
+            "style": style.name,
+            "broker": broker,
+            "run": run,
+            "service": service,
+            "outbox": str(outbox),
+            "first": first if service == "shop" else [],
+        }
+        processes.start(
+            service,
+            [environments.instrument(), sys.executable, HERE / "worker.py", json.dumps(work)],
+            environments.instrumented(service, "1.0", endpoint),
+            directory,
+        )

@@ -1,0 +1,117 @@
+"""The servers that other tests trust: each takes a message and gives it back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import subprocess
+import sys
+import time
+
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+
+@pytest.mark.kafka
+def test_apache_kafka_takes_and_gives_a_message(kafka_server: str):
+    _round_trip(kafka_server)
+
+
+def test_the_mock_cluster_takes_and_gives_a_message(kafka_mock: str):
+    _round_trip(kafka_mock)
+
+
+def test_the_mock_cluster_is_reached_from_other_clients(kafka_mock: str):
+    topic = f"t-{uuid4()}"
+
+    async def send_and_receive() -> bytes | None:
+        from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+        async with AIOKafkaProducer(bootstrap_servers=kafka_mock) as producer:
+            await producer.send_and_wait(topic, b"body", headers=[("a", b"1")])
+        consumer = AIOKafkaConsumer(
+            topic, bootstrap_servers=kafka_mock, auto_offset_reset="earliest"
+        )
+        async with consumer:
+            message = await asyncio.wait_for(consumer.getone(), 30)
+            assert message.headers == (("a", b"1"),)
+            return message.value
+
+    assert asyncio.run(send_and_receive()) == b"body"
+
+
+def _round_trip(address: str) -> None:
+    import confluent_kafka
+
+    topic = f"t-{uuid4()}"
+    failures: list[object] = []
+    producer = confluent_kafka.Producer({"bootstrap.servers": address})
+    producer.produce(
+        topic,
+        b"body",
+        headers=[("a", b"1")],
+        on_delivery=lambda error, _: failures.append(error) if error else None,
+    )
+    assert producer.flush(30) == 0
+    assert not failures
+    consumer = confluent_kafka.Consumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": topic,
+            "auto.offset.reset": "earliest",
+        }
+    )
+    try:
+        consumer.subscribe([topic])
+        (message,) = consumer.consume(1, timeout=30)
+        assert message.error() is None
+        assert (message.value(), message.headers()) == (b"body", [("a", b"1")])
+    finally:
+        consumer.close()
+
+
+@pytest.mark.rabbitmq
+def test_rabbitmq_takes_and_gives_a_message(rabbitmq_server: str):
+    import pika
+
+    connection = pika.BlockingConnection(pika.URLParameters(rabbitmq_server))
+    try:
+        channel = connection.channel()
+        queue = channel.queue_declare("", exclusive=True).method.queue
+        properties = pika.BasicProperties(headers={"a": "1"}, message_id="7")
+        channel.basic_publish("", queue, b"body", properties)
+        for _, received, body in channel.consume(queue, auto_ack=True, inactivity_timeout=30):
+            assert body == b"body"
+            assert (received.headers, received.message_id) == ({"a": "1"}, "7")
+            break
+    finally:
+        connection.close()
+
+
+@pytest.mark.slow
+@pytest.mark.kafka
+def test_a_killed_test_run_leaves_no_server(tmp_path: Path, kafka_server: str):
+    answer = tmp_path / "answers" / "kafka.json"
+    answer.parent.mkdir()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as owner:
+        keeper = subprocess.Popen(
+            [sys.executable, "-m", "tests.e2e.servers.keeper", "kafka", answer, str(owner.pid)],
+            cwd=Path(__file__).parents[2],
+        )
+        try:
+            deadline = time.monotonic() + 90
+            while not answer.exists() and time.monotonic() < deadline:
+                time.sleep(0.05)
+            _, port = json.loads(answer.read_text())["address"].split(":")
+            socket.create_connection(("127.0.0.1", int(port)), timeout=5).close()
+            owner.kill()
+            assert keeper.wait(60) == 0
+        finally:
+            keeper.terminate()
+            keeper.wait()
+    assert not answer.parent.exists()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(port)), timeout=5)
