@@ -24,6 +24,7 @@ from otelope.core.patching import Patches
 from otelope.core.records import Record
 from otelope.core.settings import Settings
 from otelope.core.sites import Process, Send
+from otelope.core.store_sites import Database, Execute
 from otelope.core.tracing import Tracing
 from otelope.model.identity import identify, new_id
 
@@ -49,6 +50,8 @@ class Client:
     def subscribe(self, _: str, callback: Callable[..., None]) -> Callable[..., None]:
         return callback
 
+    def execute(self, statement: str, row: dict[str, Any]) -> None: ...
+
 
 class SampledClient(Client):
     """Wrapped, with a sampler that takes all."""
@@ -57,6 +60,8 @@ class SampledClient(Client):
 
     def subscribe(self, _: str, callback: Callable[..., None]) -> Callable[..., None]:
         return callback
+
+    def execute(self, statement: str, row: dict[str, Any]) -> None: ...
 
 
 class UnsampledClient(SampledClient):
@@ -80,6 +85,12 @@ def adapter(client: type[Client]) -> Adapter:
                 f"{target}.subscribe",
                 Message,
                 callback="callback",
+            ),
+            Execute(
+                f"{target}.execute",
+                Database(name=lambda _: "orders", in_transaction=lambda _: True),
+                statement=lambda call: str(call["statement"]),
+                rows=lambda call: [call["row"]],
             ),
         ),
     )
@@ -105,7 +116,13 @@ def instrumented(provider: TracerProvider, client: type[Client]) -> tuple[Client
     settings = Settings()
     codecs = Codecs({}, settings.max_body_bytes)
     instrumenter = Instrumenter(
-        settings, codecs.recognise, kind_of((), ()), _forget, Tracing(provider)
+        settings,
+        codecs.recognise,
+        codecs.payload_of,
+        kind_of((), ()),
+        _forget,
+        Tracing(provider),
+        codecs.candidates,
     )
     patches = Patches(HandOvers())
     problems = patches.put(adapter(client), instrumenter)
@@ -148,6 +165,8 @@ def run() -> list[dict[str, Any]]:
     tracer = TracerProvider().get_tracer("bare")
     headers = [("tenant", b"acme")]
     other = json.dumps({"rows": [{"a": n} for n in range(100)]}).encode()
+    row_of = {"id": 7, "name": "widget", "price": 1.5, "tags": other.decode()}
+    insert = "INSERT INTO articles VALUES (:id, :name, :price, :tags)"
 
     def delivered() -> tuple[bytes, list[tuple[str, bytes]]]:
         value = body()
@@ -172,6 +191,8 @@ def run() -> list[dict[str, Any]]:
                 "send": Step(lambda value: sampled.publish("orders", value, headers), body),
                 "other": Step(lambda value: sampled.publish("orders", value), lambda: other),
                 "deliver": Step(lambda got: handler("orders", got[0], got[1]), delivered),
+                "plain_store": Step(lambda row: plain.execute(insert, row), lambda: row_of),
+                "store": Step(lambda row: sampled.execute(insert, row), lambda: row_of),
                 "unsampled": Step(lambda value: unsampled.publish("orders", value, headers), body),
             }
         )
@@ -189,6 +210,7 @@ def run() -> list[dict[str, Any]]:
         row("deliver", cost["deliver"], 2.7),
         row("send_unsampled", cost["unsampled"] - cost["plain"], 0.5),
         row("send_not_envelope", cost["other"] - cost["plain"], 0.2),
+        row("store_not_envelope", cost["store"] - cost["plain_store"], 0.6),
     ]
 
 

@@ -110,7 +110,7 @@ def record() -> EnvelopeRecord:
         identity.span_id,
         1,
         "orders",
-        sender=True,
+        recorded_by="sender",
         cause_span_id=identity.span_id ^ 1,
         parent_type="PlaceOrder",
         parent_source="web",

@@ -7,28 +7,35 @@ from typing import TYPE_CHECKING, Any
 
 
 if TYPE_CHECKING:
-    from otelope.api import current, envelope, handling, new_id
+    from otelope.api import contract, current, envelope, handling, new_id, stored
     from otelope.instrumentor import instrument, uninstrument
+    from otelope.model.contracts import ContractError
     from otelope.model.envelope import Envelope
 
 
 _PUBLIC = {
+    "ContractError": "otelope.model.contracts",
     "Envelope": "otelope.model.envelope",
+    "contract": "otelope.api",
     "current": "otelope.api",
     "envelope": "otelope.api",
     "handling": "otelope.api",
     "instrument": "otelope.instrumentor",
     "new_id": "otelope.api",
+    "stored": "otelope.api",
     "uninstrument": "otelope.instrumentor",
 }
 
 __all__ = [
+    "ContractError",
     "Envelope",
+    "contract",
     "current",
     "envelope",
     "handling",
     "instrument",
     "new_id",
+    "stored",
     "uninstrument",
 ]
 

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import time
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from opentelemetry import trace
 
 from otelope import instrumentor
+from otelope.core import contracts
 from otelope.core.guard import guard
 from otelope.core.operation import Delivery, ambient_delivery
+from otelope.core.records import Operation
 from otelope.core.settings import Settings
+from otelope.core.storer import Storing
+from otelope.core.telling import Telling
 from otelope.core.tracing import Tracing
 from otelope.model import identity, semconv
+from otelope.model.contracts import fields_of
 from otelope.model.envelope import Envelope, Kind, Source
+
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def new_id(parent: Envelope | str | None = None) -> str:
@@ -45,6 +55,24 @@ def new_id(parent: Envelope | str | None = None) -> str:
     return (identity.new_id_in(here.trace_id) if here.is_valid else None) or identity.new_id()
 
 
+def contract(type: str, outside: Any) -> None:  # noqa: A002 - the envelope's own word
+    """
+    Declare which fields of a type's payload may leave; declaring again replaces.
+
+    It holds for every `envelope` of the type that this process makes, and is compared with what
+    the process sends.
+
+    Args:
+        type: Such as ``OrderPlaced``.
+        outside: A Pydantic model, a dataclass or a TypedDict, each as a class; a JSON Schema with
+            ``properties``; or names. An empty one lets nothing out.
+
+    Raises:
+        TypeError: It is none of these.
+    """
+    contracts.declare(type, fields_of(outside))
+
+
 def envelope(
     type: str,  # noqa: A002 - the envelope's own word
     payload: Any = None,
@@ -54,6 +82,7 @@ def envelope(
     timestamp: float | None = None,
     channel: str | None = None,
     kind: Kind | None = None,
+    outside: Any = None,
 ) -> Envelope:
     """
     A new envelope, filled in: id, timestamp, source and parent.
@@ -65,10 +94,11 @@ def envelope(
         id: By default, `new_id` of the parent.
         timestamp: Unix milliseconds, UTC; by default, now.
         channel, kind: Left out unless given.
+        outside: What of the payload may leave, as for `contract`; by default, what that says.
     """
     cause = parent if parent is not None else _handled()
     parent_id = cause.id if isinstance(cause, Envelope) else cause
-    return Envelope(
+    made = Envelope(
         id or new_id(cause),
         type,
         int(time.time() * 1000) if timestamp is None else timestamp,
@@ -77,7 +107,13 @@ def envelope(
         channel,
         kind,
         payload,
+        outside=contracts.declared(type) if outside is None else fields_of(outside),
     )
+    with guard:
+        instrumentation = instrumentor.active()
+        if instrumentation is not None:
+            instrumentation.parts.note_made(made)
+    return made
 
 
 def current() -> Envelope | None:
@@ -125,21 +161,98 @@ class handling:  # noqa: N801 - a statement: `with otelope.handling(message):`
                 self._delivery.end(error)
 
 
+class stored:  # noqa: N801 - a statement: `with otelope.stored(event, to="orders-db"):`
+    """
+    Say that envelopes are written to a store in this block, one transaction.
+
+    Leaving it normally says that they are committed, an exception that they are rolled back. What
+    is rolled back did not happen: envelopes that nobody told of before stay untold.
+    Without `instrument`, and for what is no envelope, the block just runs.
+
+    As a decorator, of a function or a coroutine function, it takes the envelopes among the
+    call's arguments, also those in lists and tuples.
+
+    Args:
+        envelopes: Each an `Envelope`, or the bytes, text or plain data of one.
+        to: The name of the store, such as ``orders-db``.
+        outbox: Whether another process will publish them from there: until it does, they are
+            shown as waiting.
+    """
+
+    def __init__(self, *envelopes: Any, to: str, outbox: bool = False) -> None:
+        self._envelopes = envelopes
+        self._to = to
+        self._outbox = outbox
+        self._storing: Storing | None = None
+        self._telling: Telling | None = None
+
+    def __enter__(self) -> None:
+        with guard:
+            instrumentation = instrumentor.active()
+            if instrumentation is not None:
+                operation: Operation = "outbox" if self._outbox else "store"
+                self._storing = instrumentation.parts.store(self._envelopes, self._to, operation)
+            if self._storing is not None:
+                self._telling = self._storing.telling()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with guard:
+            if self._telling is not None:
+                self._telling.end()
+            if self._storing is not None:
+                self._storing.end(error)
+
+    def __call__(self, function: _Function) -> _Function:
+        """The function, storing what it is called with."""
+
+        def around(args: tuple[Any, ...], kwargs: dict[str, Any]) -> stored:
+            found = [*self._envelopes, *_envelopes_in((*args, *kwargs.values()))]
+            return stored(*found, to=self._to, outbox=self._outbox)
+
+        @functools.wraps(function)
+        def store(*args: Any, **kwargs: Any) -> Any:
+            with around(args, kwargs):
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        async def store_async(*args: Any, **kwargs: Any) -> Any:
+            with around(args, kwargs):
+                return await function(*args, **kwargs)
+
+        return cast(_Function, store_async if inspect.iscoroutinefunction(function) else store)
+
+
+def _envelopes_in(arguments: Iterable[Any]) -> Iterator[Envelope]:
+    for argument in arguments:
+        if isinstance(argument, Envelope):
+            yield argument
+        elif isinstance(argument, list | tuple):
+            yield from (item for item in argument if isinstance(item, Envelope))
+
+
 def _handled() -> Envelope | None:
     delivery = ambient_delivery()
     return delivery.envelope if delivery is not None else None
 
 
 def _new_trace_after_ms() -> float:
-    instrumentation = instrumentor.active()
-    settings = instrumentation.parts.settings if instrumentation else Settings.from_environment()
+    settings = Settings()
+    with guard:
+        active = instrumentor.active()
+        settings = active.parts.settings if active else Settings.from_environment()
     return float(settings.new_trace_after) * 1000
 
 
 def _source() -> Source:
-    instrumentation = instrumentor.active()
-    tracing = instrumentation.parts.tracing if instrumentation else Tracing()
-    resource: Mapping[str, Any] = tracing.resource
+    resource: Mapping[str, Any] = {}
+    with guard:
+        active = instrumentor.active()
+        resource = (active.parts.tracing if active else Tracing()).resource
     return Source(
         str(resource.get(semconv.SERVICE_NAME, "")), str(resource.get(semconv.SERVICE_VERSION, ""))
     )

@@ -17,9 +17,11 @@ from otelope.core.kinds import kind_of
 from otelope.core.message import Message
 from otelope.core.operation import Delivery, ambient_delivery
 from otelope.core.patching import Patches
-from otelope.core.records import Recorder
+from otelope.core.records import Operation, Recorder
 from otelope.core.settings import Settings
+from otelope.core.storer import Storing
 from otelope.core.tracing import Tracing
+from otelope.export.body import envelope_json
 from otelope.export.lifecycle import Lifecycle
 from otelope.export.pipeline import Pipeline
 from otelope.model.envelope import Envelope
@@ -54,7 +56,13 @@ class Parts:
         self.hand_overs = HandOvers()
         self.patches = Patches(self.hand_overs)
         self.instrumenter = Instrumenter(
-            self.settings, self.codecs.recognise, kind, recorder, self.tracing
+            self.settings,
+            self.codecs.recognise,
+            self.codecs.payload_of,
+            kind,
+            recorder,
+            self.tracing,
+            self.codecs.candidates,
         )
         self._lifecycle = Lifecycle(self, self.settings.shutdown_timeout)
         self._lifecycle.install()
@@ -73,6 +81,7 @@ class Parts:
         message: Message | None = None
         if isinstance(item, Envelope):
             message, envelope = Message(item.channel, None), item
+            self.instrumenter.create(item, library)
         else:
             for adapter in adapters:
                 message = adapter.message(item)
@@ -93,6 +102,23 @@ class Parts:
         delivery.attach()
         return delivery
 
+    def note_made(self, envelope: Envelope) -> None:
+        """Keep that this process made the envelope; all of it, where only a part may leave."""
+        self.instrumenter.memory.note_made(envelope.id)
+        if envelope.outside is not None:
+            self.instrumenter.contracts.keep(envelope, envelope_json(envelope))
+
+    def store(self, items: Iterable[object], name: str, operation: Operation) -> Storing | None:
+        """Begin to store what is an envelope of these, in one transaction."""
+        recognised = [
+            item
+            if isinstance(item, Envelope)
+            else self.codecs.recognise(Message(None, item), MAPPING)
+            for item in items
+        ]
+        envelopes = [envelope for envelope in recognised if envelope is not None]
+        return self.instrumenter.store(envelopes, name, operation)
+
     def remove(self) -> None:
         """Take the wrappers away, end what is being handled, export what is left."""
         self.patches.remove()
@@ -102,6 +128,7 @@ class Parts:
     def shutdown(self, timeout: float) -> bool:
         """End what is being handled and export what is left, within so many seconds."""
         self.hand_overs.end_all()
+        self.instrumenter.transactions.end_all()
         ends = time.monotonic() + timeout
         spans = self._flush_spans(timeout)
         delivered = self._pipeline is None or self._pipeline.shutdown(timeout)
@@ -132,6 +159,8 @@ class Parts:
     def after_fork_in_child(self) -> None:
         """Start anew: what was queued and what was being handled are the parent's."""
         self.hand_overs.forget()
+        self.instrumenter.transactions.forget()
+        self.instrumenter.contracts.after_fork_in_child()
         if self._pipeline is not None:
             self._pipeline.after_fork_in_child()
 

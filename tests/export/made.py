@@ -20,7 +20,7 @@ def envelope_record(body_bytes: int = 600, text: bytes | None = None) -> Envelop
     wire = {**envelope.to_dict(), "payload": {"note": "x" * body_bytes}}
     envelope = envelope._replace(text=text or json.dumps(wire).encode())
     return EnvelopeRecord(
-        envelope, NOW * 1_000_000, identity.trace_id, identity.span_id, 1, "orders", sender=True
+        envelope, NOW * 1_000_000, identity.trace_id, identity.span_id, 1, "orders", "sender"
     )
 
 

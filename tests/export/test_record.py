@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
+from otelope.core.contracts import Leaving
 from otelope.core.records import DeliveryRecord, EnvelopeRecord
 from otelope.export.body import envelope_json
 from otelope.export.protobuf import any_value, read_fields, varint
@@ -61,6 +62,19 @@ span_ids = st.integers(1, 2**64 - 1)
 trace_ids = st.integers(1, 2**128 - 1)
 moments = st.integers(0, 2**63 - 1)
 flags = st.integers(0, 255)
+field_names = st.frozensets(st.text(st.characters(), max_size=9), max_size=4)
+leavings = st.none() | st.builds(Leaving, field_names, field_names)
+
+
+def of_one_parent(record):
+    """What is known of a parent is known as a whole, and of nothing else."""
+    if None in (record.parent_type, record.parent_source):
+        record = record._replace(parent_type=None, parent_source=None)
+    return record._replace(
+        parent_inferred=record.parent_inferred and record.envelope.parent_id is not None
+    )
+
+
 envelope_records = st.builds(
     EnvelopeRecord,
     envelope=envelopes,
@@ -69,13 +83,14 @@ envelope_records = st.builds(
     span_id=span_ids,
     trace_flags=flags,
     channel=optional_texts,
-    sender=st.booleans(),
+    recorded_by=st.sampled_from(["maker", "sender", "receiver"]),
     parent_inferred=st.booleans(),
     cause_span_id=st.just(0) | span_ids,
     parent_type=optional_texts,
     parent_source=optional_texts,
     parent_timestamp=st.none() | st.floats(0, 1e13),
-)
+    leaving=leavings,
+).map(of_one_parent)
 delivery_records = st.builds(
     DeliveryRecord,
     envelope=envelopes,
@@ -89,7 +104,15 @@ delivery_records = st.builds(
     error_type=optional_texts,
     attempt=st.none() | st.integers(1, 2**62),
     redelivered=st.none() | st.booleans(),
+    operation=st.sampled_from(["process", "send", "store", "outbox"]),
+    leaving=leavings,
 )
+
+
+def leaving_in(found):
+    """What attributes tell of a contract; they are taken out."""
+    names = [found.pop(f"otelope.contract.{each}", None) for each in ("declared", "left")]
+    return Leaving(*(frozenset(json.loads(text)) for text in names)) if any(names) else None
 
 
 def clean(text):
@@ -114,7 +137,7 @@ def test_an_envelope_record_is_what_opentelemetry_reads(record):
         "cloudevents.event_id": clean(envelope.id),
         "otelope.envelope.type": clean(envelope.type),
         "cloudevents.event_type": clean(envelope.type),
-        "otelope.recorded_by": "sender" if record.sender else "receiver",
+        "otelope.recorded_by": record.recorded_by,
     }
     said, inferred = (envelope.kind, False) if envelope.kind else kind(envelope.type)
     if said:
@@ -142,6 +165,9 @@ def test_an_envelope_record_is_what_opentelemetry_reads(record):
         expected["otelope.parent.inferred"] = True
     if record.parent_timestamp is not None and envelope.timestamp is not None:
         assert isinstance(found.pop("otelope.parent.lag_ms"), float)
+    lag = found.pop("otelope.send.lag_ms", None)
+    assert lag in (None, (record.observed_ns - log.time_unix_nano) / 1e6)
+    assert leaving_in(found) == record.leaving
     assert found == expected
 
 
@@ -157,6 +183,7 @@ def test_a_delivery_record_is_what_opentelemetry_reads(record):
     expected = {
         "otelope.envelope.id": clean(record.envelope.id),
         "otelope.envelope.type": clean(record.envelope.type),
+        "otelope.delivery.operation": record.operation,
         "otelope.delivery.outcome": record.outcome,
         "otelope.delivery.duration_ms": (record.ended_ns - record.started_ns) / 1e6,
     }
@@ -168,6 +195,7 @@ def test_a_delivery_record_is_what_opentelemetry_reads(record):
     }.items():
         if value is not None:
             expected[key] = clean(value) if isinstance(value, str) else value
+    assert leaving_in(found) == record.leaving
     assert found == expected
     assert log.body.WhichOneof("value") is None
 

@@ -9,6 +9,7 @@ import pytest
 import otelope
 
 from otelope import instrumentor
+from otelope.core import contracts
 from otelope.core.guard import guard
 from otelope.core.operation import ambient_delivery
 from otelope.model.identity import identify
@@ -94,6 +95,44 @@ class TestEnvelope:
         )
         assert (envelope.id, envelope.parent_id, envelope.timestamp) == ("i", "p", 5.0)
         assert (envelope.channel, envelope.kind) == ("c", "event")
+
+    def test_is_made_whatever_fails_in_otelope(self, service, monkeypatch):
+        monkeypatch.setattr(guard, "strict", False)
+        monkeypatch.setattr(instrumentor, "active", lambda: 1 / 0)
+        old = otelope.Envelope(otelope.new_id(), "PlaceOrder", 5.0)
+        made = otelope.envelope("OrderPlaced", {"order": 7}, parent=old)
+        assert (made.parent_id, made.payload, made.source.name) == (old.id, {"order": 7}, "")
+
+
+class TestContract:
+    @pytest.fixture(autouse=True)
+    def _no_contracts(self, monkeypatch):
+        monkeypatch.setattr(contracts, "_declared", {})
+        instrumentor.uninstrument()
+
+    def left(self, **more):
+        made = otelope.envelope("OrderPlaced", {"orderId": 7, "email": "e"}, **more)
+        return made.to_dict()["payload"]
+
+    def test_holds_for_its_type_without_instrumentation_too(self):
+        otelope.contract("OrderPlaced", {"type": "object", "properties": {"orderId": {}}})
+        assert self.left() == {"orderId": 7}
+        assert otelope.envelope("OrderPaid", {"email": "e"}).to_dict()["payload"] == {"email": "e"}
+
+    @pytest.mark.parametrize(
+        ("outside", "left"), [(("email",), {"email": "e"}), ((), {}), (set(), {})], ids=repr
+    )
+    def test_an_envelopes_own_goes_before_it(self, outside, left):
+        otelope.contract("OrderPlaced", ["orderId"])
+        assert self.left(outside=outside) == left
+
+    def test_without_one_everything_leaves(self):
+        assert self.left() == {"orderId": 7, "email": "e"}
+
+    def test_what_is_none_is_refused_where_it_is_written(self):
+        with pytest.raises(TypeError, match="str is no contract"):
+            otelope.contract("OrderPlaced", "orderId")
+        assert self.left() == {"orderId": 7, "email": "e"}
 
 
 class TestHandling:

@@ -20,6 +20,7 @@ def test_every_setting_is_read_from_its_variable():
         "OTELOPE_COMMANDS": "*Command, Place*",
         "OTELOPE_EVENTS": "*Event",
         "OTELOPE_NEW_TRACE_AFTER": "60",
+        "OTELOPE_CONTRACTS": "strict",
         "OTELOPE_MAX_BODY_BYTES": "1000",
         "OTELOPE_QUEUE_BYTES": "2000",
         "OTELOPE_EXPORT_INTERVAL": "0.5",
@@ -41,6 +42,7 @@ def test_every_setting_is_read_from_its_variable():
     ("variable", "value"),
     [
         ("OTELOPE_TRACES", "forest"),
+        ("OTELOPE_CONTRACTS", "loose"),
         ("OTELOPE_FIELDS", "id"),
         ("OTELOPE_FIELDS", "id=,type=x"),
         ("OTELOPE_QUEUE_BYTES", "many"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from otelope.codecs.headers import Headers
@@ -10,6 +10,7 @@ from otelope.codecs.json_body import JsonBody, encoded
 from otelope.codecs.names import Names
 from otelope.codecs.payloads import json_or_bytes
 from otelope.codecs.plugins import Plugins
+from otelope.codecs.rows import Rows
 from otelope.codecs.wire import Carrier, Message
 from otelope.model.envelope import Envelope
 
@@ -31,9 +32,10 @@ class Codecs:
 
     def __init__(self, fields: Mapping[str, str], max_body_bytes: int) -> None:
         names = Names(fields)
-        self._plugins = Plugins()
+        self._plugins = Plugins() or None
         self._json = JsonBody(names)
         self._headers = Headers(names)
+        self._rows = Rows(names)
         self._longest = max_body_bytes
 
     def recognise(self, message: Message, carrier: Carrier) -> Envelope | None:
@@ -43,7 +45,7 @@ class Codecs:
             body = self._bytes(body)
         if body is None or len(body) > self._longest:
             return None
-        if self._plugins:
+        if self._plugins is not None:
             envelope = self._plugins.decode(message, carrier)
             if envelope is not None:
                 return envelope
@@ -57,6 +59,10 @@ class Codecs:
             or self._json.decode(body)
             or self._headers.envelope(headers, carrier, found, properties, payload)
         )
+
+    def candidates(self, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Any]:
+        """What of a database's rows may be an envelope, each a body for `recognise`."""
+        return self._rows.candidates(rows)
 
     def payload_of(self, envelope: Envelope) -> Any:
         """

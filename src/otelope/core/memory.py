@@ -27,6 +27,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Known] = OrderedDict()
+        self._made: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._known)
@@ -41,3 +42,22 @@ class Memory:
         self._known[envelope.id] = known
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+
+    def forget(self, envelope_id: str) -> None:
+        """Lose where the envelope's span is: it has none after all."""
+        self._known.pop(envelope_id, None)
+
+    def note_made(self, envelope_id: str) -> None:
+        """Keep that this process made the envelope."""
+        self._made[envelope_id] = None
+        if len(self._made) > REMEMBERED:
+            self._made.popitem(last=False)
+
+    def made_here(self, envelope_id: str) -> bool:
+        """Whether this process made the envelope, as far as it remembers."""
+        return envelope_id in self._made
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+        self._made.clear()

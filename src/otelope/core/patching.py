@@ -109,6 +109,7 @@ class Patches:
             parameters_of(method, site.parameters),
             self.hand_overs,
             inspect.iscoroutinefunction(method),
+            inspect.isgeneratorfunction(method),
         )
         ours = Wrapped(
             inspect.getattr_static(owner, name),

@@ -130,6 +130,25 @@ def place_again(sent: Spot, here: Spot | None) -> Placement:
     return Placement(sent, links=(here,) if here else (), back_link=here is not None)
 
 
+def place_store(
+    own: Identity, actual: Spot | None, here: Spot | None, *, traces: Traces
+) -> Placement:
+    """
+    Place the span of a transaction that stores an envelope whose own span is another.
+
+    Args:
+        own: The identity of its id.
+        actual: Where the envelope's span really is, when this process sent or received it.
+        here: The current span.
+        traces: The mode, `Settings.traces`.
+    """
+    if here is None:
+        return Placement(actual) if actual else Placement(None, own.trace_id)
+    by_id = Spot(own.trace_id, own.span_id) if own.minted and traces == "tree" else None
+    spot = actual or by_id
+    return Placement(here, links=(spot,) if spot and spot.trace_id != here.trace_id else ())
+
+
 def place_delivery(  # noqa: PLR0911 - one return for each row of the rules
     own: Identity,
     actual: Spot | None,
@@ -179,5 +198,7 @@ def place_delivery(  # noqa: PLR0911 - one return for each row of the rules
 def _delivered_below(parent: Spot, here: Spot | None, propagated: Spot | None) -> Placement:
     elsewhere = here if here and here.trace_id != parent.trace_id else None
     also = propagated if propagated and propagated.trace_id != parent.trace_id else None
+    if elsewhere is None and also is None:
+        return Placement(parent)
     links = tuple(dict.fromkeys(spot for spot in (elsewhere, also) if spot))
     return Placement(parent, links=links, back_link=elsewhere is not None)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from typing import Any
 
-from opentelemetry import baggage, propagate, trace
+from opentelemetry import propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.propagators.composite import CompositePropagator
@@ -13,6 +15,7 @@ from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otelope.core.carriers import Carrier
+from otelope.core.contexts import has_baggage, span_in
 from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.model import semconv
@@ -22,7 +25,7 @@ _TRACEPARENT = "traceparent"
 _TRACESTATE = "tracestate"
 _MARK = f"{semconv.TRACESTATE_KEY}="
 _STOCK = [TraceContextTextMapPropagator, W3CBaggagePropagator]
-_TRACEPARENT_LENGTH = 55
+_VERSION_0 = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
 
 
 def injected(context: Context, envelope_span_id: int) -> dict[str, str]:
@@ -33,22 +36,20 @@ def injected(context: Context, envelope_span_id: int) -> dict[str, str]:
     nothing of another envelope, to which a state may be passed on. Without ``traceparent`` among
     the user's propagators there is none.
     """
-    span_context = trace.get_current_span(context).get_span_context()
-    if _stock(propagate.get_global_textmap()) and not baggage.get_all(context):
+    if _stock(propagate.get_global_textmap()) and not has_baggage(context):
         # Just what the stock propagators write, for 0.9 µs instead of 2.6.
-        if not span_context.is_valid:
+        # A span context is a tuple: taken apart, it costs one call less for each of its fields.
+        trace_id, span_id, _, flags, members, valid = span_in(context).get_span_context()
+        if not valid:
             return {}
-        fields = {
-            _TRACEPARENT: f"00-{span_context.trace_id:032x}-{span_context.span_id:016x}"
-            f"-{span_context.trace_flags:02x}"
-        }
-        state = span_context.trace_state.to_header() if span_context.trace_state else ""
+        fields = {_TRACEPARENT: f"00-{trace_id:032x}-{span_id:016x}-{flags:02x}"}
+        state = members.to_header() if members else ""
     else:
         fields = {}
         propagate.inject(fields, context)
         state = fields.get(_TRACESTATE, "")
     if _TRACEPARENT in fields:
-        rest = _unmarked(state)
+        rest = _unmarked(state) if state else ""
         mark = f"{_MARK}{envelope_span_id:016x}"
         fields[_TRACESTATE] = f"{mark},{rest}" if rest else mark
     return fields
@@ -91,6 +92,8 @@ def already_stored(message: Message, carrier: Carrier, envelope_span_id: int) ->
 def _unmarked(state: str) -> str:
     if _MARK not in state:
         return state
+    if "," not in state and state.startswith(_MARK):
+        return ""
     members = (member.strip() for member in state.split(","))
     return ",".join(member for member in members if not member.startswith(_MARK))
 
@@ -99,21 +102,19 @@ def _span_context(traceparent: str | None, tracestate: str | None) -> SpanContex
     """What the stock propagator reads (W3C Trace Context), in 2 µs instead of 7."""
     if traceparent is None:
         return None
-    if len(traceparent) != _TRACEPARENT_LENGTH or traceparent[:3] != "00-":
+    parts = _VERSION_0(traceparent)
+    if parts is None:
         headers = {_TRACEPARENT: traceparent, _TRACESTATE: tracestate or ""}
         found = TraceContextTextMapPropagator().extract(headers, Context())
         span_context = trace.get_current_span(found).get_span_context()
         return span_context if span_context.is_valid else None
-    try:
-        trace_id, span_id, flags = (int(part, 16) for part in traceparent[3:].split("-"))
-    except ValueError:
-        return None
+    trace_id, span_id, flags = parts.groups()
     state = _unmarked(tracestate) if tracestate else ""
     span_context = SpanContext(
-        trace_id,
-        span_id,
+        int(trace_id, 16),
+        int(span_id, 16),
         is_remote=True,
-        trace_flags=TraceFlags(flags),
+        trace_flags=TraceFlags(int(flags, 16)),
         trace_state=TraceState.from_header([state]) if state else None,
     )
     return span_context if span_context.is_valid else None

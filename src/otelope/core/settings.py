@@ -7,10 +7,13 @@ import os
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 
 Traces = Literal["tree", "links", "join"]
+Contracts = Literal["report", "strict"]
+
+_CHOICES = {"traces": get_args(Traces), "contracts": get_args(Contracts)}
 
 _logger = logging.getLogger("otelope")
 
@@ -51,6 +54,12 @@ class Settings:
         "OTELOPE_NEW_TRACE_AFTER",
         "Seconds after which the child of an older parent starts a new trace, linked to the old.",
     )
+    contracts: Contracts = _setting(
+        "report",
+        "OTELOPE_CONTRACTS",
+        "Fields beyond a contract that leave are reported; `strict`, for tests, raises "
+        "`otelope.ContractError` instead of sending them.",
+    )
     max_body_bytes: int = _setting(
         1_048_576, "OTELOPE_MAX_BODY_BYTES", "Larger bodies are passed on without being looked at."
     )
@@ -85,10 +94,10 @@ class Settings:
 
 
 def _read(name: str, text: str, default: object) -> object:
-    if name == "traces":
-        if text not in get_args(Traces):
-            raise ValueError(f"{text!r} is none of {', '.join(get_args(Traces))}")
-        return cast("Traces", text)
+    if name in _CHOICES:
+        if text not in _CHOICES[name]:
+            raise ValueError(f"{text!r} is none of {', '.join(_CHOICES[name])}")
+        return text
     if name == "fields":
         pairs = [tuple(part.strip() for part in item.split("=")) for item in text.split(",")]
         if any(len(pair) != 2 or not all(pair) for pair in pairs):  # noqa: PLR2004 - name=name

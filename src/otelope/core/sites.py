@@ -18,7 +18,8 @@ from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
 from otelope.core.message import Message
-from otelope.core.operation import Delivery, Sending, ambient_delivery
+from otelope.core.operation import Delivery, ambient_delivery
+from otelope.core.sender import Sending
 
 
 _NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
@@ -33,6 +34,7 @@ class Wrapping:
     parameters: Parameters
     hand_overs: HandOvers
     asynchronous: bool
+    generator: bool = False
 
 
 @dataclass(frozen=True)

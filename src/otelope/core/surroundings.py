@@ -8,6 +8,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, SpanKind
 
+from otelope.core.contexts import span_in
 from otelope.core.operation import MAX_LINKS, live_context
 from otelope.core.placement import Spot
 from otelope.model import semconv
@@ -27,7 +28,7 @@ class Surroundings(NamedTuple):
 def surroundings() -> Surroundings:
     """What is current in this thread or task."""
     context = live_context()
-    span = trace.get_current_span(context)
+    span = span_in(context)
     if span is trace.INVALID_SPAN:
         return Surroundings(context, span, trace.INVALID_SPAN_CONTEXT, None, None, False)  # noqa: FBT003 - not ours
     span_context = span.get_span_context()

@@ -13,13 +13,16 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.span import TraceState
 
+from otelope.core.contexts import span_in
 from otelope.core.guard import guard
 from otelope.core.placement import Placement, Spot
+from otelope.core.sampling import StockSampler, stock_sampler
 from otelope.model import semconv
 
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
+_RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since 1.42
 _FLAGS_KEPT = 4096
 
 
@@ -30,7 +33,7 @@ class PinnedIds:
         self._generator = generator
         self._next = threading.local()
         # Asked at each span since 1.42; older generators have no such method.
-        self.is_trace_id_random = getattr(generator, "is_trace_id_random", None)
+        self.is_trace_id_random = getattr(generator, "is_trace_id_random", bool)
 
     def pin(self, trace_id: int, span_id: int) -> None:
         """Give the ids of the next span that this thread starts; 0 gives none."""
@@ -64,6 +67,7 @@ class Tracing:
         self._seen: Any = None
         self._tracer: Any = None
         self._ids: PinnedIds | None = None
+        self._stock: StockSampler | None = None
         self._flags: OrderedDict[int, TraceFlags] = OrderedDict()
 
     @property
@@ -83,6 +87,8 @@ class Tracing:
 
     def sampled(self, trace_id: int) -> TraceFlags:
         """What the provider's own sampler answers for this trace id."""
+        if self._stock is not None:
+            return _SAMPLED if self._stock.takes(trace_id, None) else _NOT_SAMPLED
         flags = self._flags.get(trace_id)
         if flags is None:
             result = self._seen.sampler.should_sample(Context(), trace_id, semconv.SCOPE)
@@ -118,7 +124,11 @@ class Tracing:
             return trace.INVALID_SPAN
         assert self._ids is not None  # noqa: S101 - what `active` says
         parent = self._context_of(placement.parent, contexts) if placement.parent else None
-        here = trace.get_current_span(context).get_span_context()
+        if self._stock is not None:
+            dropped = self._dropped(placement, parent, self._stock)
+            if dropped is not None:
+                return dropped
+        here = span_in(context).get_span_context()
         if parent is not None and parent is not here:
             context = trace.set_span_in_context(NonRecordingSpan(parent), context)
         elif parent is None and here.is_valid:
@@ -141,6 +151,25 @@ class Tracing:
             with guard:
                 force_flush(int(timeout * 1000))
 
+    def _dropped(
+        self, placement: Placement, parent: SpanContext | None, stock: StockSampler
+    ) -> Span | None:
+        """
+        What the SDK answers for a span that its sampler does not take, for 2 µs instead of 6.
+
+        None where it has to be asked.
+        """
+        trace_id = parent.trace_id if parent is not None else placement.trace_id
+        if not trace_id or stock.takes(trace_id, parent) or not self._tracer._is_enabled():  # noqa: SLF001 - `_drops_unseen` looked
+            return None
+        assert self._ids is not None  # noqa: S101 - what `active` says
+        if parent is not None:
+            flags, state = parent.trace_flags & _RANDOM, parent.trace_state
+        else:
+            flags, state = _RANDOM if self._ids.is_trace_id_random() else 0, _NO_STATE
+        span_id = placement.span_id or self._ids.generate_span_id()
+        return NonRecordingSpan(SpanContext(trace_id, span_id, False, TraceFlags(flags), state))  # noqa: FBT003 - is_remote
+
     def _context_of(self, spot: Spot, contexts: Sequence[SpanContext]) -> SpanContext:
         for known in contexts:
             if known.trace_id == spot.trace_id:
@@ -158,9 +187,21 @@ class Tracing:
             # get_tracer gives the same Tracer for one scope (since 1.41), so it may be pinned.
             self._ids = generator if isinstance(generator, PinnedIds) else PinnedIds(generator)
             tracer.id_generator = self._ids
+        self._stock = stock_sampler(tracer.sampler) if _drops_unseen(tracer) else None
         self._tracer = tracer
         self._flags.clear()
         self._seen = provider
+
+
+def _drops_unseen(tracer: Any) -> bool:
+    """Whether nobody notices a span that is not taken: no other tracer, and no metric of them."""
+    start_span = getattr(type(tracer), "start_span", None)
+    metrics = getattr(tracer, "_tracer_metrics", None)  # 1.41 counts all spans, later ones if told
+    return (
+        getattr(start_span, "__module__", None) == "opentelemetry.sdk.trace"
+        and type(metrics).__name__ == "NoOpTracerMetrics"
+        and hasattr(tracer, "_is_enabled")
+    )
 
 
 _NO_STATE = TraceState()

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
+from otelope.core.contracts import Leaving
 from otelope.core.records import DeliveryRecord, EnvelopeRecord, Record
 from otelope.export.body import envelope_json
 from otelope.export.protobuf import (
@@ -41,6 +42,7 @@ _cloud_id = TextAttribute(_ATTRIBUTES, semconv.CLOUDEVENTS_EVENT_ID)
 _parent_id = TextAttribute(_ATTRIBUTES, semconv.ENVELOPE_PARENT_ID)
 _CAUSE = TextAttribute(_ATTRIBUTES, semconv.CAUSE_SPAN_ID).head(16)
 _parent_lag = DoubleAttribute(_ATTRIBUTES, semconv.PARENT_LAG_MS)
+_send_lag = DoubleAttribute(_ATTRIBUTES, semconv.SEND_LAG_MS)
 _duration = DoubleAttribute(_ATTRIBUTES, semconv.DELIVERY_DURATION_MS)
 _lag = DoubleAttribute(_ATTRIBUTES, semconv.DELIVERY_LAG_MS)
 
@@ -61,10 +63,8 @@ _error_type = _repeated(semconv.ERROR_TYPE)
 _ENVELOPE = _SEVERITY + delimited(_EVENT_NAME, semconv.ENVELOPE_EVENT.encode())
 _DELIVERY = _SEVERITY + delimited(_EVENT_NAME, semconv.DELIVERY_EVENT.encode())
 _PROCESS = _SEVERITY + delimited(_EVENT_NAME, semconv.PROCESS_EVENT.encode())
-_RECORDED_BY = {
-    True: attribute(_ATTRIBUTES, semconv.RECORDED_BY, "sender"),
-    False: attribute(_ATTRIBUTES, semconv.RECORDED_BY, "receiver"),
-}
+_recorded_by = _repeated(semconv.RECORDED_BY)
+_operation = _repeated(semconv.DELIVERY_OPERATION)
 _PARENT_INFERRED = attribute(_ATTRIBUTES, semconv.PARENT_INFERRED, value=True)
 
 KindOf = Callable[[str], tuple[str | None, bool]]
@@ -104,14 +104,15 @@ class Encoder:
             span_id,
             flags,
             channel,
-            sender,
+            recorded_by,
             parent_inferred,
             cause_span_id,
             parent_type,
             parent_source,
             parent_timestamp,
+            leaving,
         ) = record
-        id_, type_, timestamp, source, parent_id, own_channel, kind, _, body = envelope
+        id_, type_, timestamp, source, parent_id, own_channel, kind, _, body, _ = envelope
         if body is None or not body.isascii():
             body = envelope_json(envelope)
         time_ns = _nanoseconds(timestamp)
@@ -142,23 +143,24 @@ class Encoder:
             if kind is None
             else _type_attributes(type_, kind, inferred=False),
             self._of_source(source),
-            _RECORDED_BY[sender],
+            _recorded_by(recorded_by),
+            b"" if leaving is None else _leaving(leaving),
         ]
-        if parent_id is not None:
-            encoded_parent = utf8(parent_id)
-            parts += (_parent_id.head(len(encoded_parent)), encoded_parent)
+        if recorded_by == "sender" and time_ns is not None:
+            parts.append(_send_lag((observed_ns - time_ns) / 1e6))
         if channel is None:
             channel = own_channel
         if channel is not None:
             parts.append(_channel(channel))
         if cause_span_id:
             parts += (_CAUSE, b"%016x" % cause_span_id)
-        if parent_inferred:
-            parts.append(_PARENT_INFERRED)
-        if parent_type is not None:
-            parts.append(_parent_type(parent_type))
-        if parent_source is not None:
-            parts.append(_parent_source(parent_source))
+        if parent_id is not None:
+            encoded_parent = utf8(parent_id)
+            parts += (_parent_id.head(len(encoded_parent)), encoded_parent)
+            if parent_inferred:
+                parts.append(_PARENT_INFERRED)
+        if parent_type is not None and parent_source is not None:
+            parts += (_parent_type(parent_type), _parent_source(parent_source))
         if parent_timestamp is not None and timestamp is not None:
             parts.append(_parent_lag(timestamp - parent_timestamp))
         return b"".join(parts)
@@ -183,6 +185,7 @@ class Encoder:
             _DELIVERY,
             _id(utf8(envelope.id)),
             _type(envelope.type),
+            _operation(record.operation),
             _outcome(record.outcome),
             _duration((record.ended_ns - record.started_ns) / 1e6),
         ]
@@ -197,6 +200,8 @@ class Encoder:
             parts.append(attribute(_ATTRIBUTES, semconv.DELIVERY_ATTEMPT, record.attempt))
         if record.redelivered is not None:
             parts.append(attribute(_ATTRIBUTES, semconv.DELIVERY_REDELIVERED, record.redelivered))
+        if record.leaving is not None:
+            parts.append(_leaving(record.leaving))
         return b"".join(parts)
 
 
@@ -231,6 +236,18 @@ def _source_attributes(source: tuple[str, str]) -> bytes:
     if version:
         parts.append(attribute(_ATTRIBUTES, semconv.ENVELOPE_SOURCE_VERSION, version))
     return b"".join(parts)
+
+
+# A type leaves in few sets of fields.
+@lru_cache(maxsize=1024)
+def _leaving(leaving: Leaving) -> bytes:
+    declared, left = (json.dumps(sorted(names)) for names in leaving)
+    return b"".join(
+        (
+            attribute(_ATTRIBUTES, semconv.CONTRACT_DECLARED, declared),
+            attribute(_ATTRIBUTES, semconv.CONTRACT_LEFT, left),
+        )
+    )
 
 
 def _nanoseconds(timestamp_ms: float | None) -> int | None:

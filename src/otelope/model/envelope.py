@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, NamedTuple
 
@@ -34,6 +35,7 @@ class Envelope(NamedTuple):
         payload: The domain's own data.
         text: The full envelope as JSON, UTF-8, as it was on the wire. None for an envelope that
             was made here, or put together from headers and a body.
+        outside: The fields of the payload that may leave; None lets all of it out.
     """
 
     id: str
@@ -45,9 +47,18 @@ class Envelope(NamedTuple):
     kind: Kind | None = None
     payload: Any = None
     text: bytes | None = None
+    outside: frozenset[str] | None = None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The envelope in the spelling of the wire; ``channel`` and ``kind`` only when set."""
+    def to_dict(self, *, inside: bool = False) -> dict[str, Any]:
+        """
+        The envelope in the spelling of the wire; ``channel`` and ``kind`` only when set.
+
+        Args:
+            inside: The full envelope, for the service's own database. By default, what may leave.
+
+        Raises:
+            TypeError: Only some fields may leave, of a payload that is no mapping.
+        """
         wire: dict[str, Any] = {
             "id": self.id,
             "timestamp": self.timestamp,
@@ -59,17 +70,69 @@ class Envelope(NamedTuple):
             wire["channel"] = self.channel
         if self.kind is not None:
             wire["kind"] = self.kind
-        wire["payload"] = self.payload
+        wire["payload"] = self.payload if inside else self._leaving()
         return wire
 
-    def to_json(self) -> bytes:
+    def to_json(self, *, inside: bool = False) -> bytes:
         """
         The envelope as JSON text, UTF-8.
 
+        Args:
+            inside: As in `to_dict`.
+
         Raises:
-            TypeError: The payload holds something JSON has no form for.
+            TypeError: As `to_dict`, or the payload holds something JSON has no form for.
         """
-        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":")).encode()
+        wire = self.to_dict(inside=inside)
+        return json.dumps(wire, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_dict(cls, wire: Mapping[str, Any]) -> Envelope:
+        """
+        The envelope that `to_dict` wrote.
+
+        Raises:
+            ValueError: Something that every envelope has is missing, or is of another kind.
+        """
+        try:
+            source = wire["source"]
+            return cls(
+                wire["id"],
+                wire["type"],
+                wire["timestamp"],
+                Source(source["name"], source["version"]),
+                wire["parentId"],
+                wire.get("channel"),
+                wire.get("kind"),
+                wire["payload"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no envelope as `to_dict` writes it: {error!r}") from error
+
+    @classmethod
+    def from_json(cls, text: bytes | str) -> Envelope:
+        """
+        The envelope that `to_json` wrote, such as one from the service's own database.
+
+        Raises:
+            ValueError: It is no JSON, or none that `to_json` wrote.
+        """
+        try:
+            wire = json.loads(text)
+        except RecursionError:
+            raise ValueError("no envelope: nested too deep") from None
+        return cls.from_dict(wire)
+
+    def _leaving(self) -> Any:
+        outside, payload = self.outside, self.payload
+        if outside is None or payload is None:
+            return payload
+        if not isinstance(payload, Mapping):
+            raise TypeError(
+                f"a {type(payload).__qualname__} has no fields to choose from: {self.type} has a "
+                "contract, so make its payload a dict, as by dataclasses.asdict or model_dump"
+            )
+        return {name: value for name, value in payload.items() if name in outside}
 
 
 # 1e11 as seconds is the year 5138, as milliseconds it is March 1973.

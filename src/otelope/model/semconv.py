@@ -43,6 +43,9 @@ ENVELOPE_CHANNEL: Final = "otelope.envelope.channel"
 ENVELOPE_KIND: Final = "otelope.envelope.kind"
 ENVELOPE_KIND_INFERRED: Final = "otelope.envelope.kind.inferred"
 
+# On the span of a transaction that stores the envelope
+STORE_NAME: Final = "otelope.store.name"
+
 # What is known of the parent when a record is written
 PARENT_TYPE: Final = "otelope.parent.type"
 PARENT_SOURCE: Final = "otelope.parent.source"
@@ -50,10 +53,16 @@ PARENT_LAG_MS: Final = "otelope.parent.lag_ms"
 PARENT_INFERRED: Final = "otelope.parent.inferred"
 CAUSE_SPAN_ID: Final = "otelope.cause.span_id"
 
-# Who wrote an envelope record: "sender" knows the cause, "receiver" may not.
+# Who wrote an envelope record: "maker" knows all of it, "sender" the cause, "receiver" may not.
 RECORDED_BY: Final = "otelope.recorded_by"
+SEND_LAG_MS: Final = "otelope.send.lag_ms"  # from the envelope's timestamp, in a sender's record
 
-# Deliveries; their consumer is the resource's service
+# What was sent under a contract: field names of the payload, a JSON array as text
+CONTRACT_DECLARED: Final = "otelope.contract.declared"
+CONTRACT_LEFT: Final = "otelope.contract.left"
+
+# Deliveries; who handled, sent or stored is the resource's service
+DELIVERY_OPERATION: Final = "otelope.delivery.operation"  # "process", "send", "store", "outbox"
 DELIVERY_OUTCOME: Final = "otelope.delivery.outcome"  # "ok", "error", "unknown"
 DELIVERY_DURATION_MS: Final = "otelope.delivery.duration_ms"
 DELIVERY_LAG_MS: Final = "otelope.delivery.lag_ms"

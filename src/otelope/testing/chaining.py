@@ -72,7 +72,9 @@ class Chaining(Scenarios):
             (span,) = service.spans("send", each.type)
             assert span_spot(span) == each.spot
             assert links(span) == []
-        assert [r.envelope.id for r in service.envelopes() if r.sender] == [e.id for e in sent]
+        assert [r.envelope.id for r in service.envelopes() if r.recorded_by == "sender"] == [
+            e.id for e in sent
+        ]
         assert {d.envelope.id for d in service.deliveries()} == {each.id for each in sent}
 
     def test_chain_of_foreign_ids_with_headers_is_one_tree(

@@ -50,7 +50,7 @@ class Delivering(Scenarios):
         sent = make()
         driver.between = service.forget
         self.pass_on(driver, channel, ignore, sent)
-        assert [record.sender for record in service.envelopes()] == [True]
+        assert [record.recorded_by for record in service.envelopes()] == ["sender"]
         (delivery,) = service.deliveries()
         (span,) = service.spans("process")
         assert (delivery.trace_id, delivery.span_id) == span_spot(span)
@@ -67,7 +67,7 @@ class Delivering(Scenarios):
         driver.between = service.forget
         self.pass_on(driver, channel, ignore, sent, bare=True)
         # What was sent through the bridge had been recorded before it lost its mark.
-        received = [record for record in service.envelopes() if not record.sender]
+        received = [record for record in service.envelopes() if record.recorded_by == "receiver"]
         assert [(record.envelope.id, record.envelope.text) for record in received] == [
             (sent.id, sent.body)
         ]

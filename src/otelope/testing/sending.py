@@ -51,7 +51,7 @@ class Sending(Scenarios):
         assert record.envelope.text == sent.body
         assert (record.envelope.id, record.envelope.type) == (sent.id, sent.type)
         assert (record.trace_id, record.span_id) == sent.spot
-        assert (record.trace_flags & SAMPLED, record.sender) == (SAMPLED, True)
+        assert (record.trace_flags & SAMPLED, record.recorded_by) == (SAMPLED, "sender")
         assert record.channel == driver.destination(channel)
         assert (record.parent_inferred, record.cause_span_id) == (False, 0)
 
@@ -223,10 +223,11 @@ class Sending(Scenarios):
         active = instrumentor.active()
         assert active is not None
 
-        def broken(*_: object) -> None:
-            raise ValueError("a codec with a fault")
+        def broken(*_: object, **__: object) -> None:
+            raise ValueError("an instrumenter with a fault")
 
-        monkeypatch.setattr(active.parts.instrumenter, "_recognise", broken)
+        for begin in ("send", "deliver"):
+            monkeypatch.setattr(active.parts.instrumenter, begin, broken)
         arrived: list[bytes] = []
 
         async def note(got: Got) -> None:
@@ -244,7 +245,7 @@ class Sending(Scenarios):
         with suppress_instrumentation():
             self.emit(driver, channel, make())
         assert service.spans("send") == []
-        assert not any(record.sender for record in service.envelopes())
+        assert all(record.recorded_by == "receiver" for record in service.envelopes())
 
     def test_unsampled_is_recorded_without_a_span(
         self, driver: Driver, service: Service, channel: str
@@ -263,7 +264,7 @@ class Sending(Scenarios):
         assert unsampled.all_spans() == ()
         (record,) = unsampled.envelopes()
         assert (record.trace_id, record.span_id) == sent.spot
-        assert (record.trace_flags & SAMPLED, record.sender) == (0, True)
+        assert (record.trace_flags & SAMPLED, record.recorded_by) == (0, "sender")
         assert record.envelope.text == sent.body
         (delivery,) = unsampled.deliveries()
         assert (delivery.envelope.id, delivery.outcome) == (sent.id, "ok")

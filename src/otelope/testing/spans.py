@@ -13,7 +13,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
 from opentelemetry.trace import Span
 
 from otelope import instrumentor
-from otelope.core.memory import Memory
 from otelope.core.placement import Spot
 from otelope.core.records import DeliveryRecord, EnvelopeRecord, Record
 from otelope.model import semconv
@@ -57,7 +56,7 @@ class Service:
         """Lose the memory of what was sent and received, as another process has none."""
         active = instrumentor.active()
         assert active is not None
-        active.parts.instrumenter._memory = Memory()  # noqa: SLF001 - nothing else may want this
+        active.parts.instrumenter.memory.clear()
 
     def spans(self, operation: str | None = None, of: str | None = None) -> list[ReadableSpan]:
         """Our finished spans in the order of their start, of one operation, of one type."""
@@ -78,9 +77,13 @@ class Service:
         """The envelope records so far."""
         return [record for record in self.records if isinstance(record, EnvelopeRecord)]
 
-    def deliveries(self) -> list[DeliveryRecord]:
-        """The delivery records so far."""
+    def done(self) -> list[DeliveryRecord]:
+        """The delivery records so far: of handling, sending again and storing."""
         return [record for record in self.records if isinstance(record, DeliveryRecord)]
+
+    def deliveries(self) -> list[DeliveryRecord]:
+        """The delivery records of handling so far."""
+        return [record for record in self.done() if record.operation == "process"]
 
     def shapes(self) -> list[list[str]]:
         """The trees of our spans as indented lines, oldest first; ids and others left out."""

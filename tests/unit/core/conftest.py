@@ -80,6 +80,7 @@ def patches(service):
     instrumenter = Instrumenter(
         settings,
         codecs.recognise,
+        codecs.payload_of,
         kind_of((), ()),
         service.records.append,
         Tracing(service.provider),

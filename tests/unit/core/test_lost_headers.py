@@ -38,9 +38,11 @@ def test_children_join_the_delivery_of_what_lost_its_headers(batch: int):
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     settings = Settings()
+    codecs = Codecs({}, settings.max_body_bytes)
     instrumenter = Instrumenter(
         settings,
-        Codecs({}, settings.max_body_bytes).recognise,
+        codecs.recognise,
+        codecs.payload_of,
         kind_of((), ()),
         [].append,
         Tracing(provider),

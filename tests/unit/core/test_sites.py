@@ -271,7 +271,7 @@ class TestReceive:
         asyncio.run(main())
         (span,) = service.spans("send")
         assert parent(span) is None
-        (record,) = [r for r in service.envelopes() if r.sender]
+        (record,) = [r for r in service.envelopes() if r.recorded_by == "sender"]
         assert (record.parent_inferred, record.envelope.parent_id) == (False, None)
 
 

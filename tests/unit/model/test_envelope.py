@@ -167,3 +167,24 @@ def test_json_is_compact_utf8() -> None:
 def test_what_json_has_no_form_for_is_refused() -> None:
     with pytest.raises(TypeError, match="not JSON serializable"):
         ENVELOPE._replace(payload=object()).to_json()
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        ENVELOPE,
+        ENVELOPE._replace(channel="orders", kind="event", parent_id=None, timestamp=None),
+    ],
+)
+def test_what_was_written_is_read_again(envelope: Envelope) -> None:
+    assert Envelope.from_json(envelope.to_json()) == envelope
+    assert Envelope.from_dict(envelope.to_dict()) == envelope
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "7", "{}", '{"id": "1"}', b"\xff", "[" * 100_000, '{"source": 7}'],
+)
+def test_what_is_no_envelope_cannot_be_read(text: str | bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - json has messages of its own
+        Envelope.from_json(text)

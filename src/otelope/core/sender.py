@@ -1,0 +1,250 @@
+"""Envelopes on their way out."""
+
+from __future__ import annotations
+
+import time
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as otel
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Span, SpanKind
+
+from otelope.core.adapter import Adapter
+from otelope.core.attributes import attributes_of
+from otelope.core.carriers import Carrier
+from otelope.core.contracts import Leaving
+from otelope.core.guard import guard
+from otelope.core.message import Message
+from otelope.core.operation import drawn_span_id, end_span, metadata_of, type_of
+from otelope.core.placement import Placement, Spot, place_again, place_envelope
+from otelope.core.propagation import injected
+from otelope.core.records import DeliveryRecord, RecordedBy, Recorder
+from otelope.core.shared import Shared
+from otelope.core.surroundings import Surroundings, link_back, surroundings
+from otelope.model.envelope import Envelope
+from otelope.model.identity import Identity
+
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # in typing since 3.11; needed by type checkers only
+
+
+_SEND_KINDS = (SpanKind.PRODUCER, SpanKind.CLIENT)
+
+
+class Sender:
+    """
+    Begins to send messages: the same for every adapter.
+
+    Args:
+        shared: What it works with.
+        recognise: Finds the envelope in a message; None when it is none.
+    """
+
+    def __init__(
+        self, shared: Shared, recognise: Callable[[Message, Carrier], Envelope | None]
+    ) -> None:
+        self._shared = shared
+        self._recognise = recognise
+
+    def send(self, message: Message, adapter: Adapter) -> Sending | None:
+        """
+        Begin to send a message.
+
+        The caller sends it with `Sending.fields` among its headers, within the `Sending`.
+        None when the message is no envelope, or instrumentation is suppressed.
+        """
+        envelope = self._recognise(message, adapter.carrier)
+        if envelope is None or not is_instrumentation_enabled():
+            return None
+        leaving = self._shared.contracts.leaving(envelope)
+        here = surroundings()
+        now = time.time_ns()
+        own = self._shared.identify(envelope.id)
+        known = self._shared.memory.recall(envelope.id)
+        # Where another instrumentation makes the send span, ours is the envelope's creation.
+        made_elsewhere = here.foreign_kind in _SEND_KINDS or adapter.sends_traced()
+        operation = "create" if made_elsewhere else "send"
+        if known is None:
+            span, spot = self._first(
+                message, envelope, own, adapter, operation, here, now, leaving=leaving
+            )
+        else:
+            spot = known.spot
+            placement = place_again(spot, here.spot)
+            span = self._start(message, envelope, adapter, operation, placement, here, now)
+        return Sending(
+            span, here.context, own.span_id, self._shared.record, message, envelope, spot, now,
+            leaving, again=known is not None,
+        )  # fmt: skip
+
+    def create(self, envelope: Envelope, adapter: Adapter) -> None:
+        """Make the span of an envelope that is handled where it was made, if it has none yet."""
+        memory = self._shared.memory
+        if memory.recall(envelope.id) is not None or not memory.made_here(envelope.id):
+            return
+        own = self._shared.identify(envelope.id)
+        message = Message(envelope.channel, None)
+        here = surroundings()
+        now = time.time_ns()
+        span, _ = self._first(message, envelope, own, adapter, "create", here, now, "maker")
+        span.end()
+
+    def _first(
+        self,
+        message: Message,
+        envelope: Envelope,
+        own: Identity,
+        adapter: Adapter,
+        operation: str,
+        here: Surroundings,
+        now: int,
+        recorded_by: RecordedBy = "sender",
+        leaving: Leaving | None = None,
+    ) -> tuple[Span, Spot]:
+        """Make the envelope's own span; tell and remember where it is."""
+        shared = self._shared
+        origin = shared.origin_of(envelope)
+        envelope = origin.envelope
+        placement = place_envelope(
+            own, origin.cause, here.spot, headers=adapter.carrier.headers, traces=shared.traces
+        )
+        span = self._start(message, envelope, adapter, operation, placement, here, now)
+        sent = span.get_span_context()
+        spot = (
+            Spot(sent.trace_id, sent.span_id)
+            if sent.is_valid
+            else Spot((placement.parent or own).trace_id, own.span_id)
+        )
+        shared.record(
+            origin.record(spot, sent.trace_flags, message.channel, recorded_by, now, leaving)
+        )
+        shared.memory.remember(envelope, spot)
+        return span, spot
+
+    def _start(
+        self,
+        message: Message,
+        envelope: Envelope,
+        adapter: Adapter,
+        operation: str,
+        placement: Placement,
+        here: Surroundings,
+        now: int,
+    ) -> Span:
+        span = self._shared.tracing.start(
+            f"{operation} {message.channel or envelope.type}",
+            SpanKind.PRODUCER,
+            attributes_of(message, envelope, adapter.system, operation, self._shared.kind),
+            placement,
+            context=here.context,
+            contexts=(here.span_context,),
+            started_ns=now,
+        )
+        if placement.back_link:
+            link_back(here.span, span.get_span_context())
+        return span
+
+
+class Sending:
+    """
+    One message on its way out: current while the library sends it.
+
+    It is current from its creation on, and ends as the context manager that it is, in the same
+    thread or task, with what the library raised. The envelope's record tells of the first sending;
+    a later one, and one that fails, is told when it ends.
+
+    Attributes:
+        error_type: The error that the library's answer says, such as an HTTP status.
+    """
+
+    __slots__ = (
+        "_again",
+        "_before",
+        "_envelope",
+        "_envelope_span_id",
+        "_leaving",
+        "_message",
+        "_record",
+        "_span",
+        "_spot",
+        "_started_ns",
+        "_within",
+        "error_type",
+    )
+
+    def __init__(
+        self,
+        span: Span,
+        before: Context,
+        envelope_span_id: int,
+        record: Recorder,
+        message: Message,
+        envelope: Envelope,
+        spot: Spot,
+        started_ns: int,
+        leaving: Leaving | None,
+        *,
+        again: bool,
+    ) -> None:
+        self._span = span
+        self._before = before
+        self._envelope_span_id = envelope_span_id
+        self._record = record
+        self._message = message
+        self._envelope = envelope
+        self._spot = spot
+        self._started_ns = started_ns
+        self._leaving = leaving
+        self._again = again
+        self._within = before
+        self.error_type: str | None = None
+        if span.get_span_context().is_valid:
+            self._within = trace.set_span_in_context(span, before)
+            otel.attach(self._within)
+
+    def fields(self) -> dict[str, str]:
+        """The headers to add (`otelope.core.propagation.injected`)."""
+        return injected(self._within, self._envelope_span_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with guard:
+            if self._within is not self._before:
+                # Not detach(token): that fails, and logs, in another task than its attach.
+                otel.attach(self._before)
+            error_type = type_of(error) if error is not None else self.error_type
+            if self._again or error_type is not None:
+                self._tell(error_type)
+            end_span(self._span, error, error_type)
+
+    def _tell(self, error_type: str | None) -> None:
+        sent = self._span.get_span_context()
+        own = 0 if self._again else self._spot.span_id
+        self._record(
+            DeliveryRecord(
+                metadata_of(self._envelope),
+                self._started_ns,
+                time.time_ns(),
+                sent.trace_id or self._spot.trace_id,
+                sent.span_id or own or drawn_span_id(),
+                sent.trace_flags,
+                self._message.channel,
+                "error" if error_type is not None else "ok",
+                error_type,
+                operation="send",
+                leaving=self._leaving,
+            )
+        )

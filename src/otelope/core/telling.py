@@ -1,0 +1,31 @@
+"""Which stored envelopes a layer further out tells of, so that those inside it do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar
+
+
+_TOLD: ContextVar[frozenset[str]] = ContextVar("otelope_told", default=frozenset())
+
+
+def is_told(envelope_id: str) -> bool:
+    """Whether something around this place tells that the envelope is stored."""
+    return envelope_id in _TOLD.get()
+
+
+class Telling:
+    """
+    From now on until `end`, in this thread or task, these envelopes are told of.
+
+    Args:
+        envelope_ids: Of those that are stored.
+    """
+
+    def __init__(self, envelope_ids: Iterable[str]) -> None:
+        self._before = _TOLD.get()
+        _TOLD.set(self._before.union(envelope_ids))
+
+    def end(self) -> None:
+        """Restore what was; in another task than it began, that is harmless."""
+        _TOLD.set(self._before)
