@@ -1,8 +1,9 @@
-"""The HTTP server that the contract talks to."""
+"""The HTTP server that the contract talks to, and the service that the tests of stores look at."""
 
 from __future__ import annotations
 
+from tests.contract.stores import service
 from tests.contract.web import web_server
 
 
-__all__ = ["web_server"]
+__all__ = ["service", "web_server"]

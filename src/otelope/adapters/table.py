@@ -40,6 +40,9 @@ TABLE = (
     Row("brokers.aiokafka", "aiokafka", "aiokafka>=0.9,<1"),
     Row("brokers.confluent_kafka", "confluent_kafka.cimpl", "confluent-kafka>=2.3,<3"),
     Row("brokers.pika", "pika.adapters.blocking_connection", "pika>=1.2,<2"),
+    Row("databases.asyncpg", "asyncpg", "asyncpg>=0.27,<1"),
+    Row("databases.psycopg", "psycopg", "psycopg>=3.1.8,<4"),
+    Row("databases.sqlalchemy", "sqlalchemy", "sqlalchemy>=2,<3"),
     Row("web.httpx", "httpx", "httpx>=0.24,<1"),
     Row("web.starlette", "starlette.routing", "starlette>=0.27,<2"),
 )

@@ -1,0 +1,55 @@
+"""asyncpg: PostgreSQL for asyncio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from otelope.core.adapter import Adapter
+from otelope.core.call import Call
+from otelope.core.carriers import MAPPING
+from otelope.core.store_sites import Database, Execute, Row
+
+
+_CONNECTION = "asyncpg.connection:Connection"
+
+
+def executed(call: Call) -> str:
+    return str(call["query"] or call["command"])
+
+
+def bound(call: Call) -> Sequence[Row]:
+    return [call.args[1:]]
+
+
+def bound_each(call: Call) -> Sequence[Row]:
+    rows = call["args"]
+    # What is generated can be read once.
+    return rows if isinstance(rows, list | tuple) else ()
+
+
+DATABASE = Database(
+    lambda connection: str(connection._params.database),  # noqa: SLF001 - nothing public says it
+    lambda connection: bool(connection.is_in_transaction()),
+)
+
+# Transactions and savepoints are statements that go through `execute`.
+ADAPTER = Adapter(
+    system="postgresql",
+    carrier=MAPPING,
+    sites=(
+        Execute(
+            f"{_CONNECTION}.execute",
+            DATABASE,
+            executed,
+            rows=bound,
+            written=lambda status, _: int(status.rpartition(" ")[2]),
+            tag=lambda status, _: str(status),
+        ),
+        Execute(f"{_CONNECTION}.executemany", DATABASE, executed, rows=bound_each),
+        Execute(f"{_CONNECTION}.fetch", DATABASE, executed, rows=bound),
+        Execute(f"{_CONNECTION}.fetchrow", DATABASE, executed, rows=bound),
+        Execute(f"{_CONNECTION}.fetchval", DATABASE, executed, rows=bound),
+        Execute(f"{_CONNECTION}.close", DATABASE, lambda _: "ROLLBACK"),
+        Execute(f"{_CONNECTION}.terminate", DATABASE, lambda _: "ROLLBACK"),
+    ),
+)
