@@ -13,12 +13,13 @@ from unittest import mock
 from otelope.cli import main
 from otelope.cli.checks.finding import Finding
 from otelope.cli.checks.processes import describe
+from otelope.cli.contracts import contract_lines
 from otelope.cli.doctor import report_lines
 from otelope.cli.find import envelope_table
 from otelope.cli.render import tree_lines
 from otelope.cli.style import Style
 from otelope.cli.tail import item_line
-from tests.cli.story import START, order, tree, walk
+from tests.cli.story import START, failures, order, tree, walk
 
 
 _STYLE = Style(zone=timezone.utc)
@@ -39,7 +40,7 @@ def example_tree() -> str:
 def example_find() -> str:
     nodes = sorted(walk(order()), key=lambda node: -node["timestamp"])
     found = [
-        {**node, "failed": any(each["outcome"] == "error" for each in node["deliveries"])}
+        {**node, "failed": bool(failures(node))}
         for node in nodes
         if node["source"]["name"] == "payments"
     ]
@@ -50,13 +51,32 @@ def example_tail() -> str:
     items = []
     for node in walk(order()):
         items.append((node["timestamp"], {"what": "envelope", **node}))
-        failures = [each for each in node["deliveries"] if each["outcome"] == "error"]
         items += [
-            (each["started"], {**each, "what": "failure", "id": node["id"], "type": node["type"]})
-            for each in failures
+            (each["started"], {"what": "failure", "id": node["id"], "type": node["type"]} | each)
+            for each in failures(node)
         ]
     items.sort(key=lambda item: item[0])
     return "\n".join(item_line(item, _STYLE) for _, item in items)
+
+
+def example_contracts() -> str:
+    types = [
+        {
+            "type": "ChargeCard",
+            "envelopes": 118,
+            "declared": None,
+            "left": {"amount": 118, "card": 118},
+            "leaked": {},
+        },
+        {
+            "type": "OrderPlaced",
+            "envelopes": 1_204,
+            "declared": ["coupon", "orderId"],
+            "left": {"orderId": 1_204, "email": 3},
+            "leaked": {"email": 3},
+        },
+    ]
+    return "\n".join(contract_lines(types, _STYLE))
 
 
 def example_doctor() -> str:

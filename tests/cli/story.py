@@ -17,6 +17,7 @@ from otelope.model.identity import identify
 
 # 2026-11-23 14:03:07.120 UTC
 START = 1_795_442_587_120.0
+OUTBOX_MS = 2.0
 LINEAGE = "8f19aa8e-53c1-8d27"
 
 
@@ -30,6 +31,7 @@ def envelope(
     *,
     lineage: str = LINEAGE,
     deliveries: Iterable[dict[str, Any]] = (),
+    stores: Iterable[dict[str, Any]] = (),
     children: Iterable[dict[str, Any]] = (),
     kind_inferred: bool = False,
     parent_inferred: bool = False,
@@ -53,14 +55,66 @@ def envelope(
         "source": {"name": source[0], "version": source[1]},
         "missing": False,
         "deliveries": list(deliveries),
+        "sends": [],
+        "stores": list(stores),
+        "outbox_ms": None,
+        "stuck": False,
         "children": list(children),
     }
-    for each in node["deliveries"]:
+    waited = [each["started"] + each["duration_ms"] for each in node["stores"] if each["outbox"]]
+    if waited:
+        node["outbox_ms"] = OUTBOX_MS
+    sent = waited[0] + OUTBOX_MS if waited else node["timestamp"]
+    node["sends"].append(_send(node, source, sent))
+    for each in (*node["deliveries"], *node["stores"]):
         each["trace_id"] = node["trace_id"]
+    for each in node["deliveries"]:
+        each["broker_ms"] = round(each["started"] - sent, 3)
     for each in node["children"]:
         each["parent_id"] = own
         each["lag_ms"] = each["timestamp"] - node["timestamp"]
     return node
+
+
+def _send(node: dict[str, Any], service: tuple[str, str], at: float) -> dict[str, Any]:
+    """The one sending, which the envelope's own record tells."""
+    return {
+        "service": service[0],
+        "version": service[1],
+        "channel": node["channel"],
+        "outcome": "ok",
+        "error_type": None,
+        "started": at,
+        "duration_ms": None,
+        "lag_ms": at - node["timestamp"],
+        "trace_id": node["trace_id"],
+        "span_id": node["span_id"],
+    }
+
+
+def store(
+    number: int,
+    service: tuple[str, str],
+    name: str,
+    after: float,
+    took: float,
+    *,
+    outbox: bool = False,
+    error_type: str | None = None,
+) -> dict[str, Any]:
+    """One transaction, as in the JSON of a tree; its envelope gives it its trace."""
+    return {
+        "service": service[0],
+        "version": service[1],
+        "channel": name,
+        "outcome": "error" if error_type else "ok",
+        "error_type": error_type,
+        "started": START + after,
+        "duration_ms": took,
+        "trace_id": None,
+        "span_id": f"{0xE0 + number:016x}",
+        "outbox": outbox,
+    }
 
 
 def delivery(
@@ -75,6 +129,7 @@ def delivery(
     error_type: str | None = None,
     attempt: int | None = None,
     redelivered: bool | None = None,
+    duplicate: bool = False,
 ) -> dict[str, Any]:
     """One handling, as in the JSON of a tree; its envelope gives it its trace."""
     return {
@@ -88,6 +143,7 @@ def delivery(
         "lag_ms": lag,
         "attempt": attempt,
         "redelivered": redelivered,
+        "duplicate": duplicate,
         "trace_id": None,
         "span_id": f"{0xD0 + number:016x}",
     }
@@ -97,13 +153,14 @@ def tree(root: dict[str, Any]) -> dict[str, Any]:
     """The answer of ``GET /api/tree/{id}`` for the tree under a root."""
     nodes = list(walk(root))
     deliveries = [each for node in nodes for each in node["deliveries"]]
+    done = [each for node in nodes for each in (*node["deliveries"], *node["stores"])]
     return {
         "root": root,
         "trace_ids": sorted({node["trace_id"] for node in nodes if not node["missing"]}),
         "counts": {
             "envelopes": sum(not node["missing"] for node in nodes),
             "deliveries": len(deliveries),
-            "failed": sum(each["outcome"] == "error" for each in deliveries),
+            "failed": sum(each["outcome"] == "error" for each in done),
         },
         "truncated": False,
     }
@@ -150,6 +207,10 @@ def order() -> dict[str, Any]:
     thanked = envelope(4, "customer.thanked", None, MAILER, None, 19, parent_inferred=True)
     placed = envelope(
         2, "OrderPlaced", "event", ORDERS, "orders.events", 14, kind_inferred=True,
+        stores=[
+            store(1, ORDERS, "orders-db", 10, 1.5, error_type="Deadlock"),
+            store(2, ORDERS, "orders-outbox", 14.25, 0.25, outbox=True),
+        ],
         deliveries=[
             delivery(1, MAILER, "orders.events", 17, 5, 3),
             delivery(2, PAYMENTS, "orders.events", 17.5, 9, 3.5),
@@ -158,9 +219,16 @@ def order() -> dict[str, Any]:
     )  # fmt: skip
     return envelope(
         1, "PlaceOrder", "command", SHOP, "/orders", 0,
+        stores=[store(0, ORDERS, "orders-db", 4, 1)],
         deliveries=[delivery(0, ORDERS, "/orders", 3, 12, 3)],
         children=[placed],
     )  # fmt: skip
+
+
+def failures(node: dict[str, Any]) -> list[dict[str, Any]]:
+    """What failed of all that was done with an envelope, as in the JSON of a tail."""
+    done = (*node["deliveries"], *node["stores"])
+    return [{**each, "operation": _operation(each)} for each in done if each["outcome"] == "error"]
 
 
 def export_request(nodes: Iterable[dict[str, Any]]) -> bytes:
@@ -169,7 +237,7 @@ def export_request(nodes: Iterable[dict[str, Any]]) -> bytes:
     for node in nodes:
         if not node["missing"]:
             _add(request, node["service"], node["source"]["version"], _envelope_record(node))
-        for each in node["deliveries"]:
+        for each in (*node["deliveries"], *node["stores"]):
             _add(request, each["service"], each["version"], _delivery_record(node, each))
     return request.SerializeToString()
 
@@ -216,6 +284,7 @@ def _envelope_record(node: dict[str, Any]) -> LogRecord:
                 semconv.PARENT_INFERRED: node["parent_inferred"],
                 semconv.PARENT_LAG_MS: node["lag_ms"],
                 semconv.RECORDED_BY: "sender",
+                semconv.SEND_LAG_MS: node["sends"][0]["lag_ms"],
             }
         ),
     )
@@ -232,15 +301,22 @@ def _delivery_record(node: dict[str, Any], each: dict[str, Any]) -> LogRecord:
                 semconv.ENVELOPE_ID: node["id"],
                 semconv.ENVELOPE_TYPE: node["type"],
                 semconv.ENVELOPE_CHANNEL: each["channel"],
+                semconv.DELIVERY_OPERATION: _operation(each),
                 semconv.DELIVERY_OUTCOME: each["outcome"],
                 semconv.ERROR_TYPE: each["error_type"],
                 semconv.DELIVERY_DURATION_MS: each["duration_ms"],
-                semconv.DELIVERY_LAG_MS: each["lag_ms"],
-                semconv.DELIVERY_ATTEMPT: each["attempt"],
-                semconv.DELIVERY_REDELIVERED: each["redelivered"],
+                semconv.DELIVERY_LAG_MS: each.get("lag_ms"),
+                semconv.DELIVERY_ATTEMPT: each.get("attempt"),
+                semconv.DELIVERY_REDELIVERED: each.get("redelivered"),
             }
         ),
     )
+
+
+def _operation(each: dict[str, Any]) -> str:
+    if "outbox" not in each:
+        return "process"
+    return "outbox" if each["outbox"] else "store"
 
 
 def _attributes(named: dict[str, Any]) -> list[KeyValue]:

@@ -160,7 +160,7 @@ def test_find(up, otelope):
     [
         (["--type", "OrderPlaced"], ["OrderPlaced"]),
         (["--channel", "payments.commands"], ["ChargeCard"]),
-        (["--failed"], ["ChargeCard"]),
+        (["--failed"], ["ChargeCard", "OrderPlaced"]),
         ([f"{LINEAGE}-A000-000000000004"], ["customer.thanked"]),
         (["--since", f"{START + 100:.0f}", "--until", f"{START + 2000:.0f}"], ["PaymentCaptured"]),
         (["--until", "2026-11-23T14:03:07.130Z"], ["PlaceOrder"]),
@@ -199,9 +199,10 @@ def test_tail_once(stopped, otelope):
         ("envelope", "PlaceOrder"),
         ("envelope", "customer.thanked"),
         ("failure", "ChargeCard"),
+        ("failure", "OrderPlaced"),
     ]
     done = otelope("tail", "--once", "--store", str(stopped))
-    assert len(done.stdout.splitlines()) == 7
+    assert len(done.stdout.splitlines()) == 8
     failure = next(line for line in done.stdout.splitlines() if "CardDeclined" in line)
     assert failure == (
         "2026-11-23 14:03:07.145  ✗ payments 2.1 via payments.commands  CardDeclined  "

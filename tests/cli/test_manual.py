@@ -24,7 +24,7 @@ def test_every_command_has_its_section():
 
     page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     commands = make_parser()._subparsers._group_actions[0].choices
-    assert set(commands) == {"tree", "tail", "find", "doctor", "up"}
+    assert set(commands) == {"tree", "tail", "find", "contracts", "doctor", "up"}
     for name in commands:
         assert f"\n## {name}\n" in page
         assert f"$ otelope {name} --help\n" in page

@@ -11,7 +11,8 @@ import pytest
 
 from inline_snapshot import snapshot
 
-from otelope.cli.render import delivery_line, envelope_line, tree_lines
+from otelope.cli.done_lines import delivery_line
+from otelope.cli.render import envelope_line, tree_lines
 from otelope.cli.style import TYPED, Style
 from tests.cli.story import LINEAGE, SHOP, delivery, envelope, order, tree
 
@@ -27,9 +28,12 @@ def test_everything_a_tree_can_have():
     assert drawn(tree(order())) == snapshot("""\
 PlaceOrder  command  shop 3.2 → /orders  2026-11-23 14:03:07.120  8f19aa8e…
 ├─ ✓ orders 1.0  +3 ms, took 12 ms
+├─ ✓ orders 1.0 stored in orders-db  took 1 ms
 └─ OrderPlaced  (event)  orders 1.0 → orders.events  +14 ms
-   ├─ ✓ mailer  +3 ms, took 5 ms
-   ├─ ✓ payments 2.1  +3.5 ms, took 9 ms
+   ├─ ✗ orders 1.0 stored in orders-db  Deadlock  took 1.5 ms
+   ├─ ✓ orders 1.0 stored in orders-outbox  waited 2 ms  took 0.2 ms
+   ├─ ✓ mailer  +3 ms, 0.5 ms in the broker, took 5 ms
+   ├─ ✓ payments 2.1  +3.5 ms, 1 ms in the broker, took 9 ms
    ├─ customer.thanked  mailer  +5 ms  parent inferred
    └─ ChargeCard  command  payments 2.1 → payments.commands  +8 ms
       ├─ ✗ payments 2.1  CardDeclined  +3 ms, took 6.4 ms
@@ -38,7 +42,7 @@ PlaceOrder  command  shop 3.2 → /orders  2026-11-23 14:03:07.120  8f19aa8e…
       │  └─ ✓ orders 1.0  +3 ms, took 2 ms
       └─ PaymentCaptured  (event)  payments 2.1 → payments.events  +1.2 s
          └─ ? shipping 1.4 via shipping.inbox  outcome unknown  redelivered  +10 ms, took 41 ms
-6 envelopes, 7 deliveries, 1 failed, 1.3 s, trace 8f19aa8e53c18d2785537575aee39d46\
+6 envelopes, 7 deliveries, 2 failed, 1.3 s, trace 8f19aa8e53c18d2785537575aee39d46\
 """)
 
 
@@ -47,9 +51,12 @@ def test_colours_only_colour():
     assert coloured == snapshot("""\
 \x1b[1mPlaceOrder\x1b[0m  \x1b[33mcommand\x1b[0m  \x1b[32mshop\x1b[0m \x1b[2m3.2\x1b[0m \x1b[2m→\x1b[0m \x1b[35m/orders\x1b[0m  \x1b[2m2026-11-23 14:03:07.120\x1b[0m  \x1b[2m8f19aa8e…\x1b[0m
 \x1b[2m├─ \x1b[0m\x1b[32m✓\x1b[0m \x1b[32morders\x1b[0m \x1b[2m1.0\x1b[0m  \x1b[2m+3 ms, took 12 ms\x1b[0m
+\x1b[2m├─ \x1b[0m\x1b[32m✓\x1b[0m \x1b[32morders\x1b[0m \x1b[2m1.0\x1b[0m stored in \x1b[35morders-db\x1b[0m  \x1b[2mtook 1 ms\x1b[0m
 \x1b[2m└─ \x1b[0m\x1b[1mOrderPlaced\x1b[0m  \x1b[36m(event)\x1b[0m  \x1b[32morders\x1b[0m \x1b[2m1.0\x1b[0m \x1b[2m→\x1b[0m \x1b[35morders.events\x1b[0m  \x1b[2m+14 ms\x1b[0m
-\x1b[2m   ├─ \x1b[0m\x1b[32m✓\x1b[0m \x1b[32mmailer\x1b[0m  \x1b[2m+3 ms, took 5 ms\x1b[0m
-\x1b[2m   ├─ \x1b[0m\x1b[32m✓\x1b[0m \x1b[32mpayments\x1b[0m \x1b[2m2.1\x1b[0m  \x1b[2m+3.5 ms, took 9 ms\x1b[0m
+\x1b[2m   ├─ \x1b[0m\x1b[31m✗\x1b[0m \x1b[32morders\x1b[0m \x1b[2m1.0\x1b[0m stored in \x1b[35morders-db\x1b[0m  \x1b[1;31mDeadlock\x1b[0m  \x1b[2mtook 1.5 ms\x1b[0m
+\x1b[2m   ├─ \x1b[0m\x1b[32m✓\x1b[0m \x1b[32morders\x1b[0m \x1b[2m1.0\x1b[0m stored in \x1b[35morders-outbox\x1b[0m  \x1b[2mwaited 2 ms\x1b[0m  \x1b[2mtook 0.2 ms\x1b[0m
+\x1b[2m   ├─ \x1b[0m\x1b[32m✓\x1b[0m \x1b[32mmailer\x1b[0m  \x1b[2m+3 ms, 0.5 ms in the broker, took 5 ms\x1b[0m
+\x1b[2m   ├─ \x1b[0m\x1b[32m✓\x1b[0m \x1b[32mpayments\x1b[0m \x1b[2m2.1\x1b[0m  \x1b[2m+3.5 ms, 1 ms in the broker, took 9 ms\x1b[0m
 \x1b[2m   ├─ \x1b[0m\x1b[1mcustomer.thanked\x1b[0m  \x1b[32mmailer\x1b[0m  \x1b[2m+5 ms\x1b[0m  \x1b[33mparent inferred\x1b[0m
 \x1b[2m   └─ \x1b[0m\x1b[1mChargeCard\x1b[0m  \x1b[33mcommand\x1b[0m  \x1b[32mpayments\x1b[0m \x1b[2m2.1\x1b[0m \x1b[2m→\x1b[0m \x1b[35mpayments.commands\x1b[0m  \x1b[2m+8 ms\x1b[0m
 \x1b[2m      ├─ \x1b[0m\x1b[31m✗\x1b[0m \x1b[32mpayments\x1b[0m \x1b[2m2.1\x1b[0m  \x1b[1;31mCardDeclined\x1b[0m  \x1b[2m+3 ms, took 6.4 ms\x1b[0m
@@ -58,7 +65,7 @@ def test_colours_only_colour():
 \x1b[2m      │  └─ \x1b[0m\x1b[32m✓\x1b[0m \x1b[32morders\x1b[0m \x1b[2m1.0\x1b[0m  \x1b[2m+3 ms, took 2 ms\x1b[0m
 \x1b[2m      └─ \x1b[0m\x1b[1mPaymentCaptured\x1b[0m  \x1b[36m(event)\x1b[0m  \x1b[32mpayments\x1b[0m \x1b[2m2.1\x1b[0m \x1b[2m→\x1b[0m \x1b[35mpayments.events\x1b[0m  \x1b[2m+1.2 s\x1b[0m
 \x1b[2m         └─ \x1b[0m\x1b[33m?\x1b[0m \x1b[32mshipping\x1b[0m \x1b[2m1.4\x1b[0m via \x1b[35mshipping.inbox\x1b[0m  \x1b[33moutcome unknown\x1b[0m  \x1b[33mredelivered\x1b[0m  \x1b[2m+10 ms, took 41 ms\x1b[0m
-6 envelopes, 7 deliveries, \x1b[1;31m1 failed\x1b[0m, 1.3 s, trace 8f19aa8e53c18d2785537575aee39d46\
+6 envelopes, 7 deliveries, \x1b[1;31m2 failed\x1b[0m, 1.3 s, trace 8f19aa8e53c18d2785537575aee39d46\
 """)
 
 
@@ -68,9 +75,12 @@ def test_ascii_where_nothing_else_can_be_shown():
     assert typed == snapshot("""\
 PlaceOrder  command  shop 3.2 -> /orders  2026-11-23 14:03:07.120  8f19aa8e-53c1-8d27-a000-000000000001
 |- ok orders 1.0  +3 ms, took 12 ms
+|- ok orders 1.0 stored in orders-db  took 1 ms
 `- OrderPlaced  (event)  orders 1.0 -> orders.events  +14 ms  8f19aa8e-53c1-8d27-a000-000000000002
-   |- ok mailer  +3 ms, took 5 ms
-   |- ok payments 2.1  +3.5 ms, took 9 ms
+   |- FAILED orders 1.0 stored in orders-db  Deadlock  took 1.5 ms
+   |- ok orders 1.0 stored in orders-outbox  waited 2 ms  took 0.2 ms
+   |- ok mailer  +3 ms, 0.5 ms in the broker, took 5 ms
+   |- ok payments 2.1  +3.5 ms, 1 ms in the broker, took 9 ms
    |- customer.thanked  mailer  +5 ms  parent inferred  8f19aa8e-53c1-8d27-a000-000000000004
    `- ChargeCard  command  payments 2.1 -> payments.commands  +8 ms  8f19aa8e-53c1-8d27-a000-000000000003
       |- FAILED payments 2.1  CardDeclined  +3 ms, took 6.4 ms
@@ -79,7 +89,7 @@ PlaceOrder  command  shop 3.2 -> /orders  2026-11-23 14:03:07.120  8f19aa8e-53c1
       |  `- ok orders 1.0  +3 ms, took 2 ms
       `- PaymentCaptured  (event)  payments 2.1 -> payments.events  +1.2 s  8f19aa8e-53c1-8d27-a000-000000000006
          `- ? shipping 1.4 via shipping.inbox  outcome unknown  redelivered  +10 ms, took 41 ms
-6 envelopes, 7 deliveries, 1 failed, 1.3 s, trace 8f19aa8e53c18d2785537575aee39d46\
+6 envelopes, 7 deliveries, 2 failed, 1.3 s, trace 8f19aa8e53c18d2785537575aee39d46\
 """)
 
 
@@ -98,7 +108,7 @@ def test_a_parent_that_nobody_recorded_is_named():
     lines = drawn(tree(root)).splitlines()
     assert lines[0] == f"not recorded  {LINEAGE}-a000-000000000009"
     assert lines[1] == "└─ PlaceOrder  command  shop 3.2 → /orders  2026-11-23 14:03:07.120"
-    assert lines[-1].startswith("6 envelopes, 7 deliveries, 1 failed, 1.3 s, trace ")
+    assert lines[-1].startswith("6 envelopes, 7 deliveries, 2 failed, 1.3 s, trace ")
 
 
 def test_a_tree_of_one():

@@ -162,6 +162,8 @@ def test_a_tree_has_branches_lags_and_deliveries(store):
         "redelivered": True,
         "trace_id": f"{identify(root).trace_id:032x}",
         "span_id": f"{2:016x}",
+        "broker_ms": 1,
+        "duplicate": False,
     }
     assert fine["attempt"] is None
     assert fine["redelivered"] is None
@@ -240,7 +242,8 @@ def test_the_same_block_is_committed_once(store):
         "otel_logs": 3,
         "envelopes": 3,
         "interactions": 1,
-        "deliveries": 0,
+        "deliveries": 3,
+        "contracts": 1,
         "otel_traces": 0,
         "processes": 0,
         "schema_version": 1,

@@ -70,6 +70,10 @@ class Questions(Protocol):
         """What each instrumented process last said of itself, the latest first."""
         ...
 
+    def contracts(self, since: float, type: str | None) -> list[dict[str, Any]]:  # noqa: A002 - the envelope's word
+        """What left since a moment (Unix ms), by type, and what a contract says of it."""
+        ...
+
     def close(self) -> None:
         """Let go of what is open."""
         ...

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from otelope.cli import doctor, find, tail, tree, up
+from otelope.cli import contracts, doctor, find, tail, tree, up
 from otelope.cli.asking import (
     DEFAULT_STORE,
     STORE_VARIABLE,
@@ -61,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
         "not run, or clickhouse://user:password@host:port/database (default: "
         f"{STORE_VARIABLE}, else {DEFAULT_STORE})",
     )
-    for command in (tree, tail, find, doctor):
+    for command in (tree, tail, find, contracts, doctor):
         command.add_parser(subparsers, shared)
     up.add_parser(subparsers)
     return parser

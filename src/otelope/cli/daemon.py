@@ -84,6 +84,12 @@ class Daemon:
         found: list[dict[str, Any]] = self._expected(status, _OK, answer)
         return found
 
+    def contracts(self, since: float, type: str | None) -> list[dict[str, Any]]:  # noqa: A002 - the envelope's word
+        """What left since a moment, by type."""
+        status, answer = self._get("/api/contracts", {"since": since, "type": type})
+        found: list[dict[str, Any]] = self._expected(status, _OK, answer)
+        return found
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()

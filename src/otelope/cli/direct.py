@@ -8,6 +8,7 @@ from typing import Any
 
 from otelope.cli.asking import BadQuestionError, Candidates, CannotAskError, Page
 from otelope.store import CannotOpenError, StoreError, open_store, questions
+from otelope.store.contracts import contracts
 
 
 class Direct:
@@ -49,6 +50,11 @@ class Direct:
         """What each process last said of itself."""
         with _told():
             return questions.processes(self._store)
+
+    def contracts(self, since: float, type: str | None) -> list[dict[str, Any]]:  # noqa: A002 - the envelope's word
+        """What left since a moment, by type."""
+        with _told():
+            return contracts(self._store, since, type or "")
 
     def close(self) -> None:
         """Close the store and let others open it."""

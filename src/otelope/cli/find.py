@@ -34,12 +34,22 @@ def add_parser(subparsers: Any, shared: argparse.ArgumentParser) -> None:
     parser.add_argument("--type", metavar="TYPE", help="of exactly this type")
     parser.add_argument("--source", metavar="NAME", help="made by this service")
     parser.add_argument("--channel", metavar="NAME", help="sent to this topic, queue or route")
-    parser.add_argument("--since", metavar="TIME", type=_moment, help="made at this time or later")
     parser.add_argument(
-        "--until", metavar="TIME", type=_moment, help="made at this time or earlier"
+        "--since", metavar="TIME", type=moment_of, help="made at this time or later"
     )
     parser.add_argument(
-        "--failed", action="store_true", default=None, help="handled at least once with an error"
+        "--until", metavar="TIME", type=moment_of, help="made at this time or earlier"
+    )
+    parser.add_argument(
+        "--failed",
+        action="store_true",
+        default=None,
+        help="where handling, sending or storing it failed",
+    )
+    parser.add_argument(
+        "--stuck",
+        action="store_true",
+        help="in an outbox for more than a minute, and never published",
     )
     parser.add_argument(
         "--limit",
@@ -53,7 +63,7 @@ def add_parser(subparsers: Any, shared: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, questions: Questions) -> int:
     """Print the envelopes; 1 when there are none."""
-    names = ("text", "type", "source", "channel", "since", "until", "failed", "limit")
+    names = ("text", "type", "source", "channel", "since", "until", "failed", "stuck", "limit")
     found = questions.find({name: getattr(args, name) for name in names})
     if args.json:
         print_json(found)
@@ -68,7 +78,7 @@ def run(args: argparse.Namespace, questions: Questions) -> int:
 
 
 def envelope_table(envelopes: list[dict[str, Any]], style: Style) -> Iterator[str]:
-    """Envelopes as a table with a heading; those with a failed handling are marked."""
+    """Envelopes as a table with a heading; those where something failed are marked."""
     rows = [
         (
             clock(each["timestamp"], style.zone),
@@ -106,7 +116,8 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def _moment(text: str) -> float:
+def moment_of(text: str) -> float:
+    """A moment as Unix milliseconds, for argparse."""
     try:
         return moment(text)
     except ValueError as error:

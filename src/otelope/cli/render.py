@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from otelope.cli.done_lines import delivery_line, joined, lag, send_line, service, store_line
 from otelope.cli.moments import clock, duration
 from otelope.cli.style import Style, printable
 from otelope.model.identity import canonical
@@ -34,7 +35,7 @@ def tree_lines(
     tree: dict[str, Any], style: Style, *, asked: str | None = None, ids: bool = False
 ) -> Iterator[str]:
     """
-    A causation tree, one line per envelope and delivery, and a summary.
+    A causation tree, one line per envelope and what was done with it, and a summary.
 
     Args:
         tree: As answered by ``GET /api/tree/{id}``; of any depth.
@@ -52,11 +53,11 @@ def tree_lines(
         mark = "  " + style.paint(style.marks.asked, "bold") if node["id"] == asked else ""
         yield lead + envelope_line(node, style, ids=ids, root=depth == 0) + mark
         children = node["children"]
-        deliveries = node["deliveries"]
-        for position, delivery in enumerate(deliveries):
-            final = not children and position == len(deliveries) - 1
+        told = list(_told(node, style))
+        for position, line in enumerate(told):
+            final = not children and position == len(told) - 1
             lead, _ = _branches(style, depth + 1, below, last=final)
-            yield lead + delivery_line(delivery, style, sent_to=node["channel"])
+            yield lead + line
         pending.extend(
             _Place(child, depth + 1, below, last=position == 0)
             for position, child in enumerate(reversed(children))
@@ -81,23 +82,23 @@ def envelope_line(
         clocked: Whether it has a clock time where no parent is known.
     """
     if node["missing"]:
-        return _line(
+        return joined(
             style.paint("not recorded", "bold", "yellow"),
             style.paint(printable(node["id"]), "dim"),
         )
-    sender = _service(node["source"]["name"] or node["service"], node["source"]["version"], style)
+    sender = service(node["source"]["name"] or node["service"], node["source"]["version"], style)
     channel = node["channel"]
     if channel:
         to = style.paint(style.marks.to, "dim")
         sender = f"{sender} {to} {style.paint(printable(channel), 'magenta')}".lstrip()
     if not root and node["lag_ms"] is not None:
-        when = _lag(node["lag_ms"], style)
+        when = lag(node["lag_ms"], style)
     else:
         when = clock(node["timestamp"], style.zone) if clocked else ""
     identity = printable(node["id"])
     if not ids:
         identity = _short(identity, style) if root else ""
-    return _line(
+    return joined(
         style.paint(printable(node["type"]), "bold"),
         _kind(node, style),
         sender,
@@ -107,51 +108,28 @@ def envelope_line(
     )
 
 
-def delivery_line(delivery: dict[str, Any], style: Style, sent_to: str | None = None) -> str:
-    """
-    One handling of an envelope: how it ended, who handled it, and how long that took.
-
-    Args:
-        delivery: As in the JSON of a tree.
-        style: How it looks.
-        sent_to: The envelope's channel; the delivery's own is named only where it is another.
-    """
-    marks = style.marks
-    outcome = delivery["outcome"]
-    if outcome == "error":
-        mark = style.paint(marks.failed, "red")
-    elif outcome == "ok":
-        mark = style.paint(marks.ok, "green")
-    else:
-        mark = style.paint(marks.unknown, "yellow")
-    who = f"{mark} {_service(delivery['service'], delivery['version'], style)}"
-    channel = delivery["channel"]
-    if channel and channel != sent_to:
-        who += f" via {style.paint(printable(channel), 'magenta')}"
-    return _line(who, _fate(delivery, style), *_attempts(delivery, style), _times(delivery, style))
+def _told(node: Node, style: Style) -> Iterator[str]:
+    """What was done with an envelope, in order; its one sending needs no line of its own."""
+    sends = [send for send in node["sends"] if send["outcome"] != "ok"] + _channels(node)
+    lines = [(store["started"], store_line(store, style, node)) for store in node["stores"]]
+    lines += [(send["started"], send_line(send, style)) for send in sends]
+    lines += [
+        (
+            delivery["started"],
+            delivery_line(
+                delivery, style, sent_to=node["channel"], waited=node["outbox_ms"] is not None
+            ),
+        )
+        for delivery in node["deliveries"]
+    ]
+    for _, line in sorted(lines, key=lambda line: line[0]):
+        yield line
 
 
-def _fate(delivery: dict[str, Any], style: Style) -> str:
-    if delivery["outcome"] == "error":
-        return style.paint(printable(delivery["error_type"] or "failed"), "bold", "red")
-    return "" if delivery["outcome"] == "ok" else style.paint("outcome unknown", "yellow")
-
-
-def _attempts(delivery: dict[str, Any], style: Style) -> Iterator[str]:
-    attempt = delivery["attempt"]
-    if attempt is not None and attempt > 1:
-        yield style.paint(f"attempt {attempt}", "yellow")
-    elif delivery["redelivered"]:
-        yield style.paint("redelivered", "yellow")
-
-
-def _times(delivery: dict[str, Any], style: Style) -> str:
-    times = []
-    if delivery["lag_ms"] is not None:
-        times.append(_lag(delivery["lag_ms"], style))
-    if delivery["duration_ms"] is not None:
-        times.append(f"took {duration(max(0.0, delivery['duration_ms']))}")
-    return style.paint(", ".join(times), "dim")
+def _channels(node: Node) -> list[dict[str, Any]]:
+    """Its sendings, where they lead to several channels."""
+    sent = {send["channel"]: send for send in reversed(node["sends"]) if send["outcome"] == "ok"}
+    return list(sent.values()) if len(sent) > 1 else []
 
 
 def _kind(node: Node, style: Style) -> str:
@@ -160,18 +138,6 @@ def _kind(node: Node, style: Style) -> str:
         return ""
     text = f"({kind})" if node["kind_inferred"] else kind
     return style.paint(text, _KINDS.get(kind, "dim"))
-
-
-def _service(name: str | None, version: str | None, style: Style) -> str:
-    if not name:
-        return ""
-    shown = style.paint(printable(name), "green")
-    return f"{shown} {style.paint(printable(version), 'dim')}" if version else shown
-
-
-def _lag(ms: float, style: Style) -> str:
-    # Negative where the clocks of two machines differ.
-    return f"+{duration(ms)}" if ms >= 0 else f"{style.marks.minus}{duration(-ms)}"
 
 
 def _short(identity: str, style: Style) -> str:
@@ -192,10 +158,6 @@ def _branches(style: Style, depth: int, branches: str, *, last: bool) -> tuple[s
         return style.paint(lead, "dim"), below
     width = _GENERATIONS_DRAWN * len(marks.blank)
     return style.paint(f"{marks.ellipsis}{hidden} {lead[-width:]}", "dim"), below[-width:]
-
-
-def _line(*parts: str) -> str:
-    return "  ".join(part for part in parts if part)
 
 
 class _Span:

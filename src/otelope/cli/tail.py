@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from otelope.cli.asking import CannotAskError, Page, Questions
+from otelope.cli.done_lines import failure_line
 from otelope.cli.find import positive
 from otelope.cli.moments import clock
 from otelope.cli.output import print_json, say
-from otelope.cli.render import delivery_line, envelope_line
+from otelope.cli.render import envelope_line
 from otelope.cli.style import Style, printable, style_for
 
 
@@ -68,7 +69,7 @@ def item_line(item: dict[str, Any], style: Style) -> str:
     else:
         handled = style.paint(printable(item["type"]), "bold")
         identity = style.paint(printable(item["id"]), "dim")
-        line = f"{delivery_line(item, style)}  {handled}  {identity}"
+        line = f"{failure_line(item, style)}  {handled}  {identity}"
         when = item["started"]
     return f"{style.paint(clock(when, style.zone), 'dim')}  {line}"
 

@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
         "up",
         help="collect envelopes over OTLP, store them and answer questions",
         description="Collects what instrumented programs send over OTLP, stores it, and answers "
-        "`otelope tree`, `tail`, `find` and `doctor`. Runs until it is interrupted.",
+        "`otelope tree`, `tail`, `find`, `contracts` and `doctor`. Runs until it is interrupted.",
     )
     parser.add_argument(
         "--data",

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from otelope.model.envelope import milliseconds
 from otelope.store import Store, StoreError, questions, trees
+from otelope.store.contracts import contracts
 
 
 _FLAGS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -31,6 +32,7 @@ def routes(store: Store) -> list[Route]:
         _route("/api/tail", store, _tail),
         _route("/api/processes", store, _processes),
         _route("/api/interactions", store, _interactions),
+        _route("/api/contracts", store, _contracts),
         _route("/api/health", store, _health),
     ]
 
@@ -84,6 +86,7 @@ def _find(store: Store, request: Request) -> Answer:
         since=_moment(request, "since"),
         until=_moment(request, "until"),
         failed=_flag(request, "failed"),
+        stuck=bool(_flag(request, "stuck")),
         text=query.get("text", ""),
         limit=_number(request, "limit", 100),
     )
@@ -106,6 +109,11 @@ def _processes(store: Store, _: Request) -> Answer:
 
 def _interactions(store: Store, request: Request) -> Answer:
     return 200, _json(questions.interactions(store, _moment(request, "since") or 0))
+
+
+def _contracts(store: Store, request: Request) -> Answer:
+    since = _moment(request, "since") or 0
+    return 200, _json(contracts(store, since, request.query_params.get("type", "")))
 
 
 def _health(store: Store, _: Request) -> Answer:

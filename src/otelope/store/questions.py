@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from otelope.model import identity
 from otelope.store.clickhouse import Store
+from otelope.store.deliveries import STUCK_AFTER_MS, delivery
 from otelope.store.lineage import Family
-from otelope.store.trees import ENVELOPE_COLUMNS, Tree, assemble, delivery, envelope_node
+from otelope.store.trees import ENVELOPE_COLUMNS, Tree, assemble, envelope_node
 
 
 SHORTEST_PREFIX = 6
@@ -116,6 +118,7 @@ def find(
     since: float | None = None,
     until: float | None = None,
     failed: bool | None = None,
+    stuck: bool = False,
     text: str = "",
     limit: int = 100,
 ) -> list[dict[str, Any]]:
@@ -126,7 +129,8 @@ def find(
         store: Where to look.
         type, source, channel: Exactly these.
         since, until: Unix milliseconds.
-        failed: Whether a handling of it failed.
+        failed: Whether anything that was done with it failed.
+        stuck: Only what has waited in an outbox for more than a minute.
         text: Occurs in the envelope's JSON, in any case.
         limit: At most this many.
     """
@@ -138,6 +142,7 @@ def find(
         since=_nanoseconds(since, 0),
         until=_nanoseconds(until, _LAST_NANOSECOND),
         failed=-1 if failed is None else int(failed),
+        stuck=_nanoseconds(time.time() * 1000 - STUCK_AFTER_MS, 0) if stuck else 0,
         text=text,
         limit=max(1, min(limit, _MOST_ROWS)),
     )

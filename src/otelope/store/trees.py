@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import time
 
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+from otelope.store.deliveries import delivery, story
 
 
 Node = dict[str, Any]
@@ -14,10 +17,6 @@ Tree = dict[str, Any]
 ENVELOPE_COLUMNS = (
     "id", "type", "kind", "kind_inferred", "timestamp", "source_name", "source_version",
     "parent_id", "parent_inferred", "lag_ms", "channel", "trace_id", "span_id", "service",
-)  # fmt: skip
-DELIVERY_COLUMNS = (
-    "service", "version", "channel", "outcome", "error_type", "started", "duration_ms", "lag_ms",
-    "attempt", "redelivered", "trace_id", "span_id",
 )  # fmt: skip
 
 
@@ -41,20 +40,13 @@ def missing_node(envelope_id: str) -> Node:
     }  # fmt: skip
 
 
-def delivery(row: list[Any]) -> dict[str, Any]:
-    """A delivery's row, columns as `DELIVERY_COLUMNS`, as plain data."""
-    found = dict(zip(DELIVERY_COLUMNS, row, strict=False))
-    found["error_type"] = found["error_type"] or None
-    found["channel"] = found["channel"] or None
-    return found
-
-
 def assemble(
     root_id: str,
     envelopes: dict[str, Node],
     deliveries: Iterable[list[Any]],
     *,
     truncated: bool = False,
+    now: float | None = None,
 ) -> Tree:
     """
     The tree under a root.
@@ -64,14 +56,16 @@ def assemble(
         envelopes: Nodes by id; those that do not descend from the root are left out.
         deliveries: Rows whose first column is the envelope's id.
         truncated: Whether there are more envelopes than were read.
+        now: Unix milliseconds; by default, now.
     """
     children: dict[str, list[Node]] = {}
     for node in envelopes.values():
         if node["parent_id"]:
             children.setdefault(node["parent_id"], []).append(node)
-    handled: dict[str, list[dict[str, Any]]] = {}
+    done: dict[str, list[dict[str, Any]]] = {}
     for row in deliveries:
-        handled.setdefault(row[0], []).append(delivery(row[1:]))
+        done.setdefault(row[0], []).append(delivery(row[1:]))
+    now = time.time() * 1000 if now is None else now
 
     root = envelopes.get(root_id) or missing_node(root_id)
     # A node has one place, also where parents go round in a circle.
@@ -81,20 +75,22 @@ def assemble(
     counts = {"envelopes": 0, "deliveries": 0, "failed": 0}
     while pending:
         node = pending.pop()
-        own = sorted(handled.get(node["id"], ()), key=lambda found: found["started"])
+        own = done.get(node["id"], [])
         kin = [child for child in children.get(node["id"], ()) if child["id"] not in placed]
         kin.sort(key=lambda child: (child["timestamp"], child["id"]))
         placed.update(child["id"] for child in kin)
         for child in kin:
             if child["lag_ms"] is None and not node["missing"]:
                 child["lag_ms"] = round(child["timestamp"] - node["timestamp"], 6)
-        node["deliveries"] = own
+        node.update(story(own, now))
+        if node["channel"] is None and node["sends"]:
+            node["channel"] = node["sends"][0]["channel"]
         node["children"] = kin
         pending.extend(kin)
         if not node["missing"]:
             counts["envelopes"] += 1
             trace_ids.setdefault(node["trace_id"])
-        counts["deliveries"] += len(own)
+        counts["deliveries"] += len(node["deliveries"])
         counts["failed"] += sum(found["outcome"] == "error" for found in own)
     return {
         "root": root,

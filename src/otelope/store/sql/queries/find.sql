@@ -21,6 +21,16 @@ FROM
         AND ts <= fromUnixTimestamp64Nano({until:Int64}, 'UTC')
         AND ({text:String} = '' OR positionCaseInsensitiveUTF8(body, {text:String}) > 0)
         AND ({failed:Int8} < 0 OR failed = {failed:Int8})
+        AND ({stuck:Int64} = 0 OR id IN
+        (
+            SELECT envelope_id FROM deliveries
+            WHERE {stuck:Int64} != 0 AND operation != 'store'
+            GROUP BY envelope_id
+            HAVING minIf(started, operation = 'outbox' AND outcome = 'ok')
+                    BETWEEN fromUnixTimestamp64Nano(1, 'UTC')
+                    AND fromUnixTimestamp64Nano({stuck:Int64}, 'UTC')
+                AND countIf(operation = 'process' OR operation = 'send' AND outcome = 'ok') = 0
+        ))
     ORDER BY ts DESC
     LIMIT 2 * {limit:UInt32}
 )

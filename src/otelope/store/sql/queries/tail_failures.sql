@@ -1,8 +1,8 @@
--- The failed handlings stored after a point, in the order they were stored.
+-- What failed, stored after a point, in the order they were stored.
 SELECT
     envelope_id, envelope_type, service, service_version, channel, outcome, error_type,
     toUnixTimestamp64Micro(started) / 1e3 AS started_ms, duration_ms, lag_ms, attempt, redelivered,
-    trace_id, span_id, toUnixTimestamp64Micro(inserted) AS stored
+    trace_id, span_id, operation, toUnixTimestamp64Micro(inserted) AS stored
 FROM deliveries
 WHERE outcome = 'error'
     AND inserted >= fromUnixTimestamp64Micro({stored:Int64}, 'UTC')

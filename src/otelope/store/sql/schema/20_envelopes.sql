@@ -1,4 +1,5 @@
--- One row per envelope: of several records the sender's wins, it knows the cause.
+-- One row per envelope: of several records that of who knows most wins: the maker knows all of
+-- it, the sender the cause.
 -- A chain is one contiguous range; the projections find the few rows that are elsewhere.
 -- Small granules in compact parts: a look-up costs half of what it does with the defaults.
 CREATE TABLE IF NOT EXISTS envelopes

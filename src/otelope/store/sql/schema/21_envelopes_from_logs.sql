@@ -19,6 +19,8 @@ SELECT
     ServiceName AS service,
     Body AS body,
     now64(6) AS inserted,
-    if(LogAttributes[$RECORDED_BY] = 'sender', 2, 1) AS version
+    multiIf(
+        LogAttributes[$RECORDED_BY] = 'maker', 3, LogAttributes[$RECORDED_BY] = 'sender', 2, 1
+    ) AS version
 FROM otel_logs
 WHERE EventName = $ENVELOPE_EVENT AND LogAttributes[$ENVELOPE_ID] != ''
