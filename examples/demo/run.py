@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import re
 import sys
 import tempfile
 import time
@@ -18,12 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import confluent_kafka
 import httpx
 
-from examples.demo.environments import instrument, instrumented, plain
 from examples.demo.expected import DECLINED, PAID, Step, step_of
-from examples.demo.processes import Failed, Interrupted, Processes, noted_signals
+from examples.running.environments import instrument, instrumented
+from examples.running.processes import Failed, Interrupted, Processes, noted_signals
+from examples.running.servers import SECONDS_TO_START, EmbeddedKafka, start_otelope
 from otelope import new_id
 from otelope.cli.render import tree_lines
 from otelope.cli.style import style_for
@@ -32,7 +31,6 @@ from otelope.cli.style import style_for
 HERE = Path(__file__).resolve().parent
 TOPICS = ("orders.events", "payments.commands", "payments.events", "shipping.events")
 SECONDS_BETWEEN_ORDERS = 5
-SECONDS_TO_START = 60
 SECONDS_TO_COMPLETE = 30
 
 GOOD_CARD = "4242 4242 4242 4242"
@@ -59,17 +57,10 @@ class Demo:
 
     def __init__(self, processes: Processes, directory: Path) -> None:
         self._processes = processes
-        # A real broker by its protocol, inside of librdkafka; it lives as long as this producer.
-        self._kafka = confluent_kafka.Producer({"test.mock.num.brokers": 1, "log_level": 0})
-        (broker,) = self._kafka.list_topics(timeout=10).brokers.values()
-        for topic in TOPICS:
-            self._kafka.list_topics(topic, timeout=10)  # asking for a topic creates it
-
+        self._kafka = EmbeddedKafka(TOPICS)
         program = instrument()
-        up = [sys.executable, "-m", "otelope", "up", "--grpc-port=0", "--http-port=0"]
-        processes.start("otelope up", [*up, f"--data={directory / 'data'}"], plain(), directory)
-        grpc, http = self._said("otelope up", r"gRPC (\S+), HTTP (\S+),").groups()
-        self.store = f"http://{http}"
+        otelope = start_otelope(processes, directory)
+        self.store = otelope.questions
         for service in SERVICES:
             processes.start(
                 service.name,
@@ -77,15 +68,17 @@ class Demo:
                 instrumented(
                     service.name,
                     service.version,
-                    f"http://{grpc}",
-                    KAFKA=f"{broker.host}:{broker.port}",
+                    otelope.receiver,
+                    KAFKA=self._kafka.address,
                     PORT="0",
                     SERVICE_NAME=service.name,
                     SERVICE_VERSION=service.version,
                 ),
                 directory,
             )
-        said = [self._said(service.name, service.ready) for service in SERVICES]
+        said = [
+            processes.said(service.name, service.ready, SECONDS_TO_START) for service in SERVICES
+        ]
         self.orders = said[0][1]
         self._client = httpx.Client(trust_env=False, timeout=10)
 
@@ -123,13 +116,6 @@ class Demo:
         except Failed as failure:
             seen = step_of(latest["root"]) if latest else "nothing"
             raise Failed(f"{failure}\n\nexpected {expected}\n\nseen {seen}") from None
-
-    def _said(self, name: str, pattern: str) -> re.Match[str]:
-        return self._processes.wait_for(
-            lambda: re.search(pattern, self._processes.output(name)),
-            f"{name} to be ready",
-            SECONDS_TO_START,
-        )
 
 
 def main() -> int:

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import re
-import sys
-
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from examples.demo import environments
-from examples.demo.processes import Processes
+from examples.running.processes import Processes
+from examples.running.servers import Otelope, start_otelope
+from tests.e2e.leftovers import processes_of
 
 
 @pytest.fixture(scope="session")
-def otelope_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+def otelope_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Otelope]:
     """A running `otelope up`: the URL for OTLP over gRPC, and that of its questions."""
     directory = tmp_path_factory.mktemp("up")
     with Processes(directory) as processes:
-        processes.start(
-            "up",
-            [
-                sys.executable,
-                *("-m", "otelope", "up", "--grpc-port=0", "--http-port=0"),
-                f"--data={directory / 'data'}",
-            ],
-            environments.plain(),
-            Path.cwd(),
-        )
-        grpc, http = processes.wait_for(
-            lambda: re.search(r"gRPC (\S+), HTTP (\S+),", processes.output("up")),
-            "otelope up to be ready",
-            60,
-        ).groups()
-        yield f"http://{grpc}", f"http://{http}"
-    assert processes.exit_codes == {"up": 0}
+        yield start_otelope(processes, directory)
+    assert processes.exit_codes == {"otelope up": 0}
+
+
+@pytest.fixture
+def temporary(tmp_path: Path) -> Iterator[Path]:
+    """A directory for a program's temporary files, which is empty again in the end."""
+    directory = tmp_path / "tmp"
+    directory.mkdir()
+    yield directory
+    assert list(directory.iterdir()) == []
+    assert processes_of(directory) == []

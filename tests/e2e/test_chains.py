@@ -22,8 +22,8 @@ from uuid import uuid4
 
 import pytest
 
-from examples.demo import environments
-from examples.demo.processes import Processes
+from examples.running import environments
+from examples.running.processes import Processes
 from otelope.model.identity import new_id
 from tests.e2e.chain import transports
 from tests.e2e.chain.traces import ENVELOPE_ID, Chain, Store

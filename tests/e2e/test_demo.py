@@ -9,12 +9,12 @@ import subprocess
 import sys
 import time
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from examples.demo.processes import STOP_SIGNALS
+from examples.running.processes import STOP_SIGNALS
+from tests.e2e.leftovers import processes_of
 
 
 ROOT = Path(__file__).parents[2]
@@ -49,16 +49,6 @@ PlaceOrder  (command)  web-shop 3.0.0 → /orders
 """
 
 
-@pytest.fixture
-def temporary(tmp_path: Path) -> Iterator[Path]:
-    """A directory for the demo's temporary files, which is empty again in the end."""
-    directory = tmp_path / "tmp"
-    directory.mkdir()
-    yield directory
-    assert list(directory.iterdir()) == []
-    assert _processes_of(directory) == []
-
-
 @pytest.mark.slow
 def test_once_tells_two_orders_and_ends(temporary: Path, tmp_path: Path):
     started = time.monotonic()
@@ -86,7 +76,7 @@ def test_goes_on_until_ctrl_c_and_leaves_nothing(temporary: Path):
         before = _read_until(demo, "6 envelopes.*1 failed")
         told = _read_until(demo, "6 envelopes")  # an order of the slow traffic
         assert "until Ctrl-C" in before + told
-        assert len(_processes_of(temporary)) >= 4
+        assert len(processes_of(temporary)) >= 4
         demo.send_signal(signal.SIGINT)
         assert demo.wait(30) == 0
     finally:
@@ -112,7 +102,7 @@ def test_a_service_that_dies_ends_the_demo_with_its_last_words(temporary: Path):
     demo = _start(temporary)
     try:
         _read_until(demo, "until Ctrl-C")
-        (payments,) = _processes_of(temporary, "payments.py")
+        (payments,) = processes_of(temporary, "payments.py")
         os.kill(payments, signal.SIGKILL)
         said = demo.communicate(timeout=60)[0]
         assert demo.returncode == 1
@@ -149,22 +139,6 @@ def _read_until(demo: subprocess.Popen[str], pattern: str) -> str:
         if re.search(pattern, line):
             return said
     raise AssertionError(f"{pattern!r} was never said, but:\n{said}")
-
-
-def _processes_of(temporary: Path, *programs: str) -> list[int]:
-    """The processes whose command or environment names this directory."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes()
-        except (FileNotFoundError, PermissionError, ProcessLookupError):
-            continue
-        if f"TMPDIR={temporary}\0".encode() not in environment:
-            continue
-        if all(program.encode() in command for program in programs):
-            found.append(int(process.name))
-    return found
 
 
 def _told(text: str) -> list:

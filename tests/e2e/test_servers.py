@@ -10,6 +10,7 @@ import sys
 import time
 
 from pathlib import Path
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -89,6 +90,33 @@ def test_rabbitmq_takes_and_gives_a_message(rabbitmq_server: str):
             break
     finally:
         connection.close()
+
+
+@pytest.mark.postgresql
+def test_postgresql_takes_and_gives_a_row(postgresql_server: str):
+    import psycopg
+
+    with (
+        psycopg.connect(postgresql_server) as writer,
+        psycopg.connect(postgresql_server) as reader,
+    ):
+        writer.execute("CREATE TABLE t (body jsonb)")
+        writer.execute("INSERT INTO t VALUES (%s)", ['{"a": 1}'])
+        writer.commit()
+        try:
+            assert reader.execute("SELECT body FROM t").fetchall() == [({"a": 1},)]
+        finally:
+            reader.rollback()
+            writer.execute("DROP TABLE t")
+
+
+@pytest.mark.postgresql
+def test_postgresql_lets_nobody_in_without_the_password(postgresql_server: str):
+    import psycopg
+
+    parts = urlsplit(postgresql_server)
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(parts._replace(netloc=f"otelope:no@127.0.0.1:{parts.port}").geturl())
 
 
 @pytest.mark.slow

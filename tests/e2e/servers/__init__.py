@@ -7,10 +7,11 @@ Standard library only: `python -m tests.e2e.servers.install` runs before anythin
 from __future__ import annotations
 
 from tests.e2e.servers.apache_kafka import apache_kafka
+from tests.e2e.servers.postgresql import postgresql
 from tests.e2e.servers.processes import Missing
 from tests.e2e.servers.rabbitmq import rabbitmq
 
 
-__all__ = ["SERVERS", "Missing", "apache_kafka", "rabbitmq"]
+__all__ = ["SERVERS", "Missing", "apache_kafka", "postgresql", "rabbitmq"]
 
-SERVERS = {"kafka": apache_kafka, "rabbitmq": rabbitmq}
+SERVERS = {"kafka": apache_kafka, "postgresql": postgresql, "rabbitmq": rabbitmq}

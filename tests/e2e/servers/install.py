@@ -7,6 +7,7 @@ tests that need them are skipped (on CI: fail). Standard library only.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import subprocess
@@ -17,21 +18,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.e2e.servers.apache_kafka import jars
+from tests.e2e.servers.earlier import LIBRARY as FAKETIME
+from tests.e2e.servers.postgresql import PROGRAMS as POSTGRESQL
 from tests.e2e.servers.processes import Missing
 
 
-# What must be there, and the Debian package that brings it.
+# What must be there (a name on PATH, or a path's pattern), and the Debian package that brings it.
 PACKAGES = {
     "java": "default-jre-headless",
     "mvn": "maven",
     "/usr/lib/rabbitmq/bin/rabbitmq-server": "rabbitmq-server",
     "epmd": "erlang-base",
+    f"{POSTGRESQL}/*/bin/postgres": "postgresql",
+    FAKETIME: "libfaketime",
 }
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def main() -> None:
-    missing = [package for program, package in PACKAGES.items() if not shutil.which(program)]
+    missing = [package for program, package in PACKAGES.items() if not _is_there(program)]
     if missing and os.geteuid() == 0 and shutil.which("apt-get"):
         _apt(missing)
         missing = []
@@ -40,6 +45,10 @@ def main() -> None:
         print(f"servers: tests that need them are skipped; to run them: apt-get install {names}")
     with suppress(Missing):
         jars()
+
+
+def _is_there(program: str) -> bool:
+    return bool(shutil.which(program) or glob.glob(program))  # noqa: PTH207 - Path has no absolute patterns
 
 
 def _apt(packages: list[str]) -> None:

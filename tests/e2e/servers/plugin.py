@@ -1,8 +1,8 @@
 """
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
-`kafka_server` and `rabbitmq_server` are addresses of servers, `kafka_mock` of librdkafka's own
-cluster, which needs nothing but confluent-kafka.
+`kafka_server`, `rabbitmq_server` and `postgresql_server` are addresses of servers, `kafka_mock` of
+librdkafka's own cluster, which needs nothing but confluent-kafka.
 """
 
 from __future__ import annotations
@@ -107,6 +107,12 @@ def kafka_server() -> str:
 def rabbitmq_server() -> str:
     """The address of a RabbitMQ, ``amqp://…``."""
     return _address("rabbitmq")
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> str:
+    """The address of a PostgreSQL's database, ``postgresql://…``."""
+    return _address("postgresql")
 
 
 @pytest.fixture(scope="session")

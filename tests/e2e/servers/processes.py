@@ -33,10 +33,11 @@ def running(
     ready: str,
     env: Mapping[str, str],
     user: str | None = None,
+    stop: signal.Signals = signal.SIGTERM,
     timeout: float = 90,
 ) -> Iterator[None]:
     """
-    Run a server from the moment its log says `ready`; then stop it and all it started.
+    Run a server from the moment its log says `ready`; then `stop` it and all it started.
 
     Raises:
         RuntimeError: It ended or said nothing in time; with the end of its log.
@@ -58,7 +59,7 @@ def running(
         _await_line(process, log, ready, timeout)
         yield
     finally:
-        _stop(process)
+        _stop(process, stop)
 
 
 def _await_line(process: subprocess.Popen[bytes], log: Path, ready: str, timeout: float) -> None:
@@ -75,9 +76,9 @@ def _await_line(process: subprocess.Popen[bytes], log: Path, ready: str, timeout
         raise RuntimeError(f"{process.args!r} {reason}. Its last words:\n{tail}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
     # The group, not the process: start scripts do not pass signals on.
-    for sign, patience in ((signal.SIGTERM, 15), (signal.SIGKILL, 15)):
+    for sign, patience in ((stop, 15), (signal.SIGKILL, 15)):
         try:
             os.killpg(process.pid, sign)
             process.wait(patience)

@@ -1,4 +1,4 @@
-"""What the programs of the demo find in their environment."""
+"""What the programs of an example find in their environment."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ def instrumented(name: str, version: str, endpoint: str, **own: str) -> dict[str
     Args:
         name, version: The service's.
         endpoint: Where it sends its telemetry to, OTLP over gRPC.
-        own: What else it needs.
+        own: What else it needs, or needs otherwise.
     """
-    return plain(
-        OTEL_SERVICE_NAME=name,
-        OTEL_RESOURCE_ATTRIBUTES=f"service.version={version}",
-        OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
-        OTEL_METRICS_EXPORTER="none",
-        OTEL_LOGS_EXPORTER="none",
+    settings = {
+        "OTEL_SERVICE_NAME": name,
+        "OTEL_RESOURCE_ATTRIBUTES": f"service.version={version}",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint,
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
         # Also installed here, for other tests; what they cost the start-up is theirs.
-        OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=",".join(_instrumentations_of_others()),
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(_instrumentations_of_others()),
         # Somebody is watching.
-        OTEL_BSP_SCHEDULE_DELAY="200",
-        OTELOPE_EXPORT_INTERVAL="0.2",
-        **own,
-    )
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+        "OTELOPE_EXPORT_INTERVAL": "0.2",
+    }
+    return plain(**{**settings, **own})
 
 
 def instrument() -> Path:

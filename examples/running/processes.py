@@ -1,14 +1,15 @@
-"""The programs of the demo: started together, watched, and stopped without a trace."""
+"""The programs of an example: started together, watched, and stopped without a trace."""
 
 from __future__ import annotations
 
 import os
+import re
 import select
 import signal
 import subprocess
 import time
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -29,8 +30,8 @@ class Interrupted(Exception):  # noqa: N818 - a wish of the user, not an error
     """Somebody pressed Ctrl-C, or asked this process to end."""
 
 
-class Failed(Exception):  # noqa: N818 - it is the demo that failed
-    """The demo cannot go on; the message says why."""
+class Failed(Exception):  # noqa: N818 - it is the example that failed
+    """It cannot go on; the message says why."""
 
 
 @contextmanager
@@ -70,6 +71,7 @@ class Processes:
         self._directory = directory
         self._interruption = [] if interruption is None else [interruption]
         self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._said_before: dict[str, int] = {}
 
     def __enter__(self) -> Processes:  # noqa: PYI034 - typing has Self from Python 3.11 on
         return self
@@ -86,10 +88,15 @@ class Processes:
         return {name: process.poll() for name, process in self._running.items()}
 
     def start(
-        self, name: str, command: list[str | Path], environment: Mapping[str, str], cwd: Path
+        self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], cwd: Path
     ) -> None:
-        """Start a program, out of reach of the terminal's Ctrl-C: it is stopped in its turn."""
-        with self._log(name).open("wb") as log:
+        """
+        Start a program, out of reach of the terminal's Ctrl-C: it is stopped in its turn.
+
+        One that has ended may be started again; its output goes on where it was.
+        """
+        with self._log(name).open("ab") as log:
+            self._said_before[name] = log.tell()
             self._running[name] = subprocess.Popen(
                 command,
                 cwd=cwd,
@@ -101,8 +108,40 @@ class Processes:
             )
 
     def output(self, name: str) -> str:
-        """What a program has printed so far."""
+        """What a program has printed since it was started, the last time."""
+        return self._log(name).read_bytes()[self._said_before[name] :].decode(errors="replace")
+
+    def history(self, name: str) -> str:
+        """What a program has printed, however often it was started."""
         return self._log(name).read_text("utf-8", "replace")
+
+    def said(self, name: str, pattern: str, seconds: float) -> re.Match[str]:
+        """
+        Wait until a program has printed something that matches.
+
+        Raises:
+            Failed: It takes longer than that, or a program has ended.
+            Interrupted: A signal came.
+        """
+        return self.wait_for(
+            lambda: re.search(pattern, self.output(name)), f"{name} to be ready", seconds
+        )
+
+    def wait_for_end(self, name: str, seconds: float) -> int:
+        """
+        Wait until a program has ended by itself; its exit code. It may be started again.
+
+        Raises:
+            Failed: It takes longer than that.
+        """
+        try:
+            code = self._running[name].wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise Failed(
+                f"Waited {seconds:.0f} s in vain for {name} to end.{self._last_words(name)}"
+            ) from None
+        del self._running[name]
+        return code
 
     def wait_for(self, answer: Callable[[], T | None], what: str, seconds: float) -> T:
         """
