@@ -15,10 +15,11 @@ docs := $(wildcard README.md docs/*.md)
 
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help demo test fast check format bench dist setup dev lowest servers constraints clean
+.PHONY: help demo example-a example-b example-c example-d test fast check format bench dist setup dev lowest servers constraints clean
 
 help:
 	@echo "make demo    three services, one broker, what caused what (ONCE=1 ends by itself)"
+	@echo "make example-a  an order in flow a, b, c or d: who stores and who publishes (ONCE=1 as above)"
 	@echo "make test    all tests, on the newest and the lowest versions of the client libraries"
 	@echo "make fast    the tests that need no server and no patience"
 	@echo "make check   the gates: style, types, layers, spelling, docs, coverage"
@@ -29,6 +30,9 @@ help:
 
 demo: dev
 	$(bin)/python -m examples.demo
+
+example-a example-b example-c example-d: dev
+	$(bin)/python -m examples.flows $(@:example-%=%)
 
 # Three runs, each whatever the others say: in parallel and measured, the newest and the lowest
 # versions; then, one at a time and not slowed down by measuring, what goes by the clock.

@@ -11,8 +11,8 @@ import pytest
 
 
 ROOT = Path(__file__).parents[2]
-PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+PAGES = [path for root in ("*", "docs/**/*", "examples/**/*") for path in ROOT.glob(f"{root}.md")]
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @every_page
@@ -38,10 +38,10 @@ def test_links_to_headings_lead_somewhere(page: Path):
 def test_every_make_target_named_exists(page: Path):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = {
-        t for line in re.findall(r"^([a-z ]+):", makefile, re.MULTILINE) for t in line.split()
+        t for line in re.findall(r"^([a-z -]+):", makefile, re.MULTILINE) for t in line.split()
     }
     spans = re.findall(r"```.*?```|`[^`\n]+`", page.read_text(encoding="utf-8"), re.DOTALL)
-    named = {t for span in spans for t in re.findall(r"\bmake ([a-z]+)", span)}
+    named = {t for span in spans for t in re.findall(r"\bmake ([a-z-]+)", span)}
     assert named <= targets
 
 

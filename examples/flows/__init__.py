@@ -1,0 +1,1 @@
+"""One shop, wired four ways: where commands and events are stored, and who publishes them."""
