@@ -10,12 +10,13 @@ if TYPE_CHECKING:
     from otelope.api import contract, current, envelope, handling, new_id, stored
     from otelope.instrumentor import instrument, uninstrument
     from otelope.model.contracts import ContractError
-    from otelope.model.envelope import Envelope
+    from otelope.model.envelope import Envelope, Source
 
 
 _PUBLIC = {
     "ContractError": "otelope.model.contracts",
     "Envelope": "otelope.model.envelope",
+    "Source": "otelope.model.envelope",
     "contract": "otelope.api",
     "current": "otelope.api",
     "envelope": "otelope.api",
@@ -29,6 +30,7 @@ _PUBLIC = {
 __all__ = [
     "ContractError",
     "Envelope",
+    "Source",
     "contract",
     "current",
     "envelope",

@@ -29,7 +29,10 @@ from tests.contract.stores import event, whole
 
 KAFKA = Adapter(system="kafka", carrier=PAIRS, sites=())
 MARKS = {"postgresql_server": pytest.mark.postgresql}
-COLUMNS = "id VARCHAR(80) PRIMARY KEY, type TEXT, parent_id TEXT, timestamp BIGINT, source TEXT, body TEXT"
+COLUMNS = (
+    "id VARCHAR(80) PRIMARY KEY, type TEXT, parent_id TEXT, timestamp BIGINT, source TEXT, "
+    "body TEXT"
+)
 
 
 class FailedError(Exception):
