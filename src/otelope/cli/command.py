@@ -10,14 +10,9 @@ from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
 from otelope.cli import contracts, doctor, find, tail, tree, up
-from otelope.cli.asking import (
-    DEFAULT_STORE,
-    STORE_VARIABLE,
-    BadQuestionError,
-    CannotAskError,
-    open_questions,
-)
+from otelope.cli.asking import DEFAULT_STORE, STORE_VARIABLE, open_questions
 from otelope.cli.output import prepare_streams, say
+from otelope.cli.questions import BadQuestionError, CannotAskError
 
 
 _CANNOT_ASK = 2

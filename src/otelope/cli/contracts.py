@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from otelope.cli.asking import Questions
 from otelope.cli.find import moment_of
 from otelope.cli.output import print_json, say
+from otelope.cli.questions import Questions
 from otelope.cli.render import counted
 from otelope.cli.style import Style, printable, style_for
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from otelope.cli.asking import (
+from otelope.cli.questions import (
     BadQuestionError,
     Candidates,
     CannotAskError,

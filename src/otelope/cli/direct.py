@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from otelope.cli.asking import BadQuestionError, Candidates, CannotAskError, Page
+from otelope.cli.questions import BadQuestionError, Candidates, CannotAskError, Page
 from otelope.store import CannotOpenError, StoreError, open_store, questions
 from otelope.store.contracts import contracts
 

@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from otelope.cli.asking import CannotAskError, Page, Questions
 from otelope.cli.done_lines import failure_line
 from otelope.cli.find import positive
 from otelope.cli.moments import clock
 from otelope.cli.output import print_json, say
+from otelope.cli.questions import CannotAskError, Page, Questions
 from otelope.cli.render import envelope_line
 from otelope.cli.style import Style, printable, style_for
 

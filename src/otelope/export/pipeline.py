@@ -15,13 +15,14 @@ from otelope.core.guard import guard
 from otelope.core.records import Record
 from otelope.core.settings import Settings
 from otelope.export.batching import Backlog, MemoryBacklog
+from otelope.export.connecting import open_transport
 from otelope.export.counters import Counters, observe
 from otelope.export.destination import destination
 from otelope.export.exporter import Exporter
 from otelope.export.job import Job
 from otelope.export.record import Encoder, KindOf, process_record
 from otelope.export.request import Request
-from otelope.export.transport import Transport, open_transport
+from otelope.export.transport import Transport
 from otelope.model import semconv
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from otelope.export.destination import Destination
 from otelope.export.protobuf import read_fields
 
 
@@ -48,17 +47,6 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Give up what is on its way, and the connection."""
-
-
-def open_transport(where: Destination) -> Transport:
-    """The transport for a destination; gRPC or requests are imported here, not before."""
-    if where.protocol == "grpc":
-        from otelope.export.grpc_transport import GrpcTransport  # noqa: PLC0415 - 120 ms
-
-        return GrpcTransport(where)
-    from otelope.export.http_transport import HttpTransport  # noqa: PLC0415 - 200 ms
-
-    return HttpTransport(where)
 
 
 def read_file(path: str | None, variable: str) -> bytes | None:

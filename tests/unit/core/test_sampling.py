@@ -131,7 +131,7 @@ class Other(Sampler):
         StaticSampler(Decision.RECORD_ONLY),
         None,
     ],
-    ids=repr,
+    ids=lambda sampler: type(sampler).__name__,
 )
 def test_any_other_sampler_has_to_be_asked(sampler):
     assert stock_sampler(sampler) is None

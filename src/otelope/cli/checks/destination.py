@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 
 from otelope.cli.checks.finding import Finding, warnings_of_otelope
+from otelope.export.connecting import open_transport
 from otelope.export.destination import Destination, destination
-from otelope.export.transport import Refused, Unavailable, open_transport
+from otelope.export.transport import Refused, Unavailable
 
 
 _PATIENCE = 3.0

@@ -7,9 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from otelope.cli.asking import BadQuestionError, CannotAskError, open_questions
+from otelope.cli.asking import open_questions
 from otelope.cli.checks.finding import Finding, Level
 from otelope.cli.moments import duration
+from otelope.cli.questions import BadQuestionError, CannotAskError
 from otelope.cli.render import counted
 
 
