@@ -13,7 +13,6 @@ from typing import Any, TypeVar, cast
 from opentelemetry import trace
 
 from otelope import instrumentor
-from otelope.core import contracts
 from otelope.core.guard import guard
 from otelope.core.operation import Delivery, ambient_delivery
 from otelope.core.records import Operation
@@ -22,7 +21,7 @@ from otelope.core.storer import Storing
 from otelope.core.telling import Telling
 from otelope.core.tracing import Tracing
 from otelope.model import identity, semconv
-from otelope.model.contracts import fields_of
+from otelope.model.contracts import declare, declared, fields_of
 from otelope.model.envelope import Envelope, Kind, Source
 
 
@@ -70,7 +69,7 @@ def contract(type: str, outside: Any) -> None:  # noqa: A002 - the envelope's ow
     Raises:
         TypeError: It is none of these.
     """
-    contracts.declare(type, fields_of(outside))
+    declare(type, fields_of(outside))
 
 
 def envelope(
@@ -107,7 +106,7 @@ def envelope(
         channel,
         kind,
         payload,
-        outside=contracts.declared(type) if outside is None else fields_of(outside),
+        outside=declared(type) if outside is None else fields_of(outside),
     )
     with guard:
         instrumentation = instrumentor.active()

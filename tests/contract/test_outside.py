@@ -13,10 +13,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 import otelope
 
 from otelope import instrumentor
-from otelope.core import contracts
 from otelope.core.guard import guard
 from otelope.export.record import Encoder
-from otelope.model import semconv
+from otelope.model import contracts, semconv
 from otelope.testing.messages import new_channel
 from otelope.testing.spans import Service
 

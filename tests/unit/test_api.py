@@ -9,9 +9,9 @@ import pytest
 import otelope
 
 from otelope import instrumentor
-from otelope.core import contracts
 from otelope.core.guard import guard
 from otelope.core.operation import ambient_delivery
+from otelope.model import contracts
 from otelope.model.identity import identify
 from otelope.testing.messages import foreign_id, make
 from otelope.testing.spans import Service, parent, span_spot

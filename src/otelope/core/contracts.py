@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from otelope.model.contracts import ContractError
+from otelope.model.contracts import ContractError, any_declared, declared
 from otelope.model.envelope import Envelope
 from otelope.model.identity import canonical
 
@@ -21,19 +21,6 @@ LONGEST = 3 * 1024 * 1024
 
 # Stands for a whole payload that has no fields, a list or bytes; JSONPath's root.
 WHOLE = "$"
-
-# The process's, whether it is instrumented or not. One assignment declares: no lock.
-_declared: dict[str, frozenset[str]] = {}
-
-
-def declare(type: str, outside: frozenset[str]) -> None:  # noqa: A002 - the envelope's own word
-    """Let these fields out of the payload of every envelope of this type, from now on."""
-    _declared[type] = outside
-
-
-def declared(type: str) -> frozenset[str] | None:  # noqa: A002 - as above
-    """The fields that a type lets out; None when nobody declared them."""
-    return _declared.get(type)
 
 
 class Leaving(NamedTuple):
@@ -92,10 +79,10 @@ class Contracts:
         Raises:
             ContractError: More than its contract lets out, and that is strict.
         """
-        if not _declared and not self._kept:
+        if not self._kept and not any_declared():
             return None
         kept = self._kept.get(envelope.id)
-        outside = kept.outside if kept is not None else _declared.get(envelope.type)
+        outside = kept.outside if kept is not None else declared(envelope.type)
         if outside is None:
             return None
         leaving = Leaving(outside, _names(self._payload_of(envelope)))

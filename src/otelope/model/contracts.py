@@ -1,9 +1,28 @@
-"""Contracts: which fields of a type's payload may leave, in the forms they are written in."""
+"""Contracts: which fields of a type's payload may leave."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+
+# The process's, whether it is instrumented or not. One assignment declares: no lock.
+_declared: dict[str, frozenset[str]] = {}
+
+
+def declare(type: str, outside: frozenset[str]) -> None:  # noqa: A002 - the envelope's own word
+    """Let these fields out of the payload of every envelope of this type, from now on."""
+    _declared[type] = outside
+
+
+def declared(type: str) -> frozenset[str] | None:  # noqa: A002 - as above
+    """The fields that a type lets out; None when nobody declared them."""
+    return _declared.get(type)
+
+
+def any_declared() -> bool:
+    """Whether anybody declared anything."""
+    return bool(_declared)
 
 
 class ContractError(Exception):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any, Literal, NamedTuple
 
+from otelope.model.contracts import declared
+
 
 Kind = Literal["command", "event"]
 
@@ -89,7 +91,7 @@ class Envelope(NamedTuple):
     @classmethod
     def from_dict(cls, wire: Mapping[str, Any]) -> Envelope:
         """
-        The envelope that `to_dict` wrote.
+        The envelope that `to_dict` wrote, with the contract that its type has in this process.
 
         Raises:
             ValueError: Something that every envelope has is missing, or is of another kind.
@@ -105,6 +107,7 @@ class Envelope(NamedTuple):
                 wire.get("channel"),
                 wire.get("kind"),
                 wire["payload"],
+                outside=declared(wire["type"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no envelope as `to_dict` writes it: {error!r}") from error

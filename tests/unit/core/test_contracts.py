@@ -6,17 +6,16 @@ import threading
 
 import pytest
 
-from otelope.core import contracts
 from otelope.core.contracts import (
     KEPT,
     KEPT_BYTES,
     LONGEST,
     Contracts,
     Leaving,
-    declare,
     declared,
 )
-from otelope.model.contracts import ContractError
+from otelope.model import contracts
+from otelope.model.contracts import ContractError, declare
 from otelope.model.envelope import Envelope
 
 

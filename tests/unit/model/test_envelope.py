@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from otelope.model import contracts
 from otelope.model.envelope import Envelope, Source, milliseconds
 
 
@@ -179,6 +180,14 @@ def test_what_json_has_no_form_for_is_refused() -> None:
 def test_what_was_written_is_read_again(envelope: Envelope) -> None:
     assert Envelope.from_json(envelope.to_json()) == envelope
     assert Envelope.from_dict(envelope.to_dict()) == envelope
+
+
+def test_what_is_read_again_lets_out_what_its_type_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contracts, "_declared", {})
+    contracts.declare("OrderPlaced", frozenset({"orderId"}))
+    read = Envelope.from_json(ENVELOPE.to_json(inside=True))
+    assert read.payload == ENVELOPE.payload
+    assert read.to_dict() == {**WIRE, "payload": {"orderId": 7}}
 
 
 @pytest.mark.parametrize(
