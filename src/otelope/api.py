@@ -98,11 +98,11 @@ def envelope(
     cause = parent if parent is not None else _handled()
     parent_id = cause.id if isinstance(cause, Envelope) else cause
     made = Envelope(
-        id or new_id(cause),
+        identity.canonical(id) if id else new_id(cause),
         type,
         int(time.time() * 1000) if timestamp is None else timestamp,
         _source(),
-        parent_id,
+        None if parent_id is None else identity.canonical(parent_id),
         channel,
         kind,
         payload,
@@ -207,7 +207,17 @@ class stored:  # noqa: N801 - a statement: `with otelope.stored(event, to="order
                 self._storing.end(error)
 
     def __call__(self, function: _Function) -> _Function:
-        """The function, storing what it is called with."""
+        """
+        The function, storing what it is called with.
+
+        Raises:
+            TypeError: It is a generator function, whose call does nothing yet.
+        """
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"{function.__qualname__} is a generator function: write "
+                "`with otelope.stored(...)` in it, around the transaction"
+            )
 
         def around(args: tuple[Any, ...], kwargs: dict[str, Any]) -> stored:
             found = [*self._envelopes, *_envelopes_in((*args, *kwargs.values()))]

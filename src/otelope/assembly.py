@@ -80,8 +80,8 @@ class Parts:
         library: Adapter = _ANY
         message: Message | None = None
         if isinstance(item, Envelope):
-            message, envelope = Message(item.channel, None), item
-            self.instrumenter.create(item, library)
+            message, envelope = Message(item.channel, None), _as_it_is(item)
+            self.instrumenter.create(envelope, library)
         else:
             for adapter in adapters:
                 message = adapter.message(item)
@@ -111,7 +111,7 @@ class Parts:
     def store(self, items: Iterable[object], name: str, operation: Operation) -> Storing | None:
         """Begin to store what is an envelope of these, in one transaction."""
         recognised = [
-            item
+            _as_it_is(item)
             if isinstance(item, Envelope)
             else self.codecs.recognise(Message(None, item), MAPPING)
             for item in items
@@ -171,3 +171,13 @@ class Parts:
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415 - 30 ms, rarely needed
 
         return dict(Resource.create().attributes)
+
+
+def _as_it_is(envelope: Envelope) -> Envelope:
+    """The envelope with its text, as the application may change the payload before the export."""
+    if envelope.text is not None or envelope.payload is None:
+        return envelope
+    try:
+        return envelope._replace(text=envelope.to_json(inside=True))
+    except (TypeError, ValueError, RecursionError):
+        return envelope  # the exporter makes the best of it

@@ -76,6 +76,24 @@ class TestSqlalchemy:
         assert outcomes(service) == [(placed.id, "error")]
         assert service.done()[0].error_type == "ZeroDivisionError"
 
+    def test_rows_that_are_returned_are_stored(self, service, engine):
+        placed = event()
+        insert = sa.insert(Stored).values(**self.row(placed)).returning(Stored.id)
+        with engine.begin() as connection:
+            assert connection.execute(insert).scalar_one() == placed.id
+        assert outcomes(service) == [(placed.id, "ok")]
+
+    def test_a_column_may_be_named_as_a_clause(self, service, engine):
+        table = sa.Table(
+            "ignored", sa.MetaData(), sa.Column("body", sa.JSON), sa.Column("is_ignored", sa.Text)
+        )
+        table.create(engine)
+        placed = event()
+        insert = table.insert().returning(table.c.is_ignored)
+        with engine.begin() as connection:
+            connection.execute(insert, [{"body": placed.to_dict(), "is_ignored": "no"}])
+        assert outcomes(service) == [(placed.id, "ok")]
+
     def test_a_nested_session_rolls_back_its_own(self, service, engine):
         kept, lost = event(n=1), event(n=2)
         with Session(engine) as session, session.begin():

@@ -23,12 +23,12 @@ import confluent_kafka
 import otelope
 
 address, topic = sys.argv[1:]
-otelope.contract("OrderPlaced", {"orderId", "total"})
+otelope.contract("OrderTold", {"orderId", "total"})
 producer = confluent_kafka.Producer({"bootstrap.servers": address})
 ids = []
 for order in range(5):
     payload = {"orderId": order, "total": 90, "email": f"customer{order}@example.org"}
-    event = otelope.envelope("OrderPlaced", payload)
+    event = otelope.envelope("OrderTold", payload)
     # The last one is not as careful as the others.
     producer.produce(topic, event.to_json(inside=order == 4), partition=0)
     ids.append(event.id)
@@ -113,12 +113,12 @@ def test_the_broker_has_the_outside_the_store_the_inside_and_a_leak_is_told(
             {"orderId": order, "total": 90, "email": f"customer{order}@example.org"},
         )
 
-    told = contracts(otelope_up, "--type", "OrderPlaced", "--since", "1h", "--check", "--json")
+    told = contracts(otelope_up, "--type", "OrderTold", "--since", "1h", "--check", "--json")
     assert (told.returncode, json.loads(told.stdout)) == (
         1,
         [
             {
-                "type": "OrderPlaced",
+                "type": "OrderTold",
                 "envelopes": 5,
                 "declared": ["orderId", "total"],
                 "left": {"orderId": 5, "total": 5, "email": 1},

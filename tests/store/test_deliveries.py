@@ -48,6 +48,28 @@ def test_what_waits_in_an_outbox_for_a_minute_is_stuck(rows, stuck):
     assert story([dict(row) for row in rows], EPOCH_MS + STUCK_AFTER_MS)["stuck"] is False
 
 
+def test_the_time_in_the_broker_is_that_of_the_channel():
+    rows = [
+        done("send", 0, channel="kafka"),
+        done("send", 5, channel="rabbitmq"),
+        done("process", 6, channel="kafka"),
+        done("process", 7, channel="bridge"),
+    ]
+
+    assert [row["broker_ms"] for row in story(rows, NOW)["deliveries"]] == [6, 2]
+
+
+def test_an_envelope_that_is_stored_and_sent_from_elsewhere_was_both(store):
+    own = new_id()
+    keep(store, envelope_record(own))
+    span = int(questions.tree(store, own)["root"]["span_id"], 16)
+    keep(store, delivery_record(own, span=span, **{semconv.DELIVERY_OPERATION: "store"}))
+
+    root = questions.tree(store, own)["root"]
+
+    assert (len(root["stores"]), len(root["sends"])) == (1, 1)
+
+
 def test_a_consumer_that_two_channels_reach_handles_a_duplicate():
     rows = [
         done("process", 1, service="billing", channel="kafka"),
@@ -111,7 +133,7 @@ def test_of_several_records_that_of_the_maker_is_shown(store, order):
 
 
 def test_what_is_stuck_is_found(store):
-    stuck, sent, rolled_back, handled, stored = (new_id() for _ in range(5))
+    stuck, sent, rolled_back, handled, stored, refused = (new_id() for _ in range(6))
     outbox = {semconv.DELIVERY_OPERATION: "outbox"}
     send = {semconv.DELIVERY_OPERATION: "send"}
     keep(
@@ -127,6 +149,9 @@ def test_what_is_stuck_is_found(store):
         delivery_record(handled, span=22, at=9),
         delivery_record(stored, span=21, **{semconv.DELIVERY_OPERATION: "store"}),
     )
+    keep(store, envelope_record(refused), delivery_record(refused, span=21, **outbox))
+    own = int(questions.tree(store, refused)["root"]["span_id"], 16)
+    keep(store, delivery_record(refused, span=own, outcome="error", **send))
 
-    assert [each["id"] for each in questions.find(store, stuck=True)] == [stuck]
-    assert len(questions.find(store)) == 5
+    assert {each["id"] for each in questions.find(store, stuck=True)} == {stuck, refused}
+    assert len(questions.find(store)) == 6

@@ -64,7 +64,8 @@ class HandOvers:
             handed_over.end(abandoned=True)
 
     def forget(self) -> None:
-        """Leave what lasts to the process that this one was forked from."""
+        """Leave what lasts to the process that this one was forked from, and its lock."""
+        self._lock = threading.Lock()
         for handed_over in list(self._open.values()):
             handed_over.delivery = None
 

@@ -14,12 +14,24 @@ REMEMBERED = 8192
 
 
 class Known(NamedTuple):
-    """Where an envelope's span really is, and what the records of its children tell of it."""
+    """
+    Where an envelope's span really is, and what the records of its children tell of it.
+
+    Args:
+        told: Whether the envelope's record is written; not while it is being stored for the
+            first time, as that may be rolled back.
+    """
 
     spot: Spot
     type: str
     source: str
     timestamp: float | None
+    told: bool
+
+    @property
+    def about(self) -> tuple[str, str, float | None]:
+        """Type, source and timestamp."""
+        return self.type, self.source, self.timestamp
 
 
 class Memory:
@@ -36,16 +48,18 @@ class Memory:
         """What is known of an envelope; None when it was never seen here, or long ago."""
         return self._known.get(envelope_id) if envelope_id is not None else None
 
-    def remember(self, envelope: Envelope, spot: Spot) -> None:
+    def remember(self, envelope: Envelope, spot: Spot, told: bool = True) -> None:  # noqa: FBT001, FBT002 - as in `Known`
         """Keep where the envelope's span is; the oldest is forgotten for it."""
-        known = Known(spot, envelope.type, envelope.source.name, envelope.timestamp)
+        known = Known(spot, envelope.type, envelope.source.name, envelope.timestamp, told)
         self._known[envelope.id] = known
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
-    def forget(self, envelope_id: str) -> None:
-        """Lose where the envelope's span is: it has none after all."""
-        self._known.pop(envelope_id, None)
+    def forget_untold(self, envelope_id: str) -> None:
+        """Lose an envelope of which nobody told meanwhile: it never happened."""
+        known = self._known.get(envelope_id)
+        if known is not None and not known.told:
+            del self._known[envelope_id]
 
     def note_made(self, envelope_id: str) -> None:
         """Keep that this process made the envelope."""

@@ -201,6 +201,6 @@ class Receiver:
                 "receiver",
                 False,  # noqa: FBT003 - the parent is the envelope's own word
                 0,
-                *(parent[1:] if parent else (None, None, None)),
+                *(parent.about if parent else (None, None, None)),
             )
         )

@@ -24,7 +24,7 @@ from otelope.core.operation import drawn_span_id, end_span, metadata_of, type_of
 from otelope.core.placement import Placement, Spot, place_again, place_envelope
 from otelope.core.propagation import injected
 from otelope.core.records import DeliveryRecord, RecordedBy, Recorder
-from otelope.core.shared import Shared
+from otelope.core.shared import Origin, Shared
 from otelope.core.surroundings import Surroundings, link_back, surroundings
 from otelope.model.envelope import Envelope
 from otelope.model.identity import Identity
@@ -78,9 +78,13 @@ class Sender:
             spot = known.spot
             placement = place_again(spot, here.spot)
             span = self._start(message, envelope, adapter, operation, placement, here, now)
+            if not known.told:
+                # Sent before the transaction that stores it ended, which may yet be rolled back.
+                origin = self._shared.origin_of(envelope)
+                self._tell(origin, spot, span, message.channel, "sender", now, leaving)
         return Sending(
             span, here.context, own.span_id, self._shared.record, message, envelope, spot, now,
-            leaving, again=known is not None,
+            leaving, again=known is not None and known.told,
         )  # fmt: skip
 
     def create(self, envelope: Envelope, adapter: Adapter) -> None:
@@ -121,11 +125,23 @@ class Sender:
             if sent.is_valid
             else Spot((placement.parent or own).trace_id, own.span_id)
         )
-        shared.record(
-            origin.record(spot, sent.trace_flags, message.channel, recorded_by, now, leaving)
-        )
-        shared.memory.remember(envelope, spot)
+        self._tell(origin, spot, span, message.channel, recorded_by, now, leaving)
         return span, spot
+
+    def _tell(
+        self,
+        origin: Origin,
+        spot: Spot,
+        span: Span,
+        channel: str | None,
+        recorded_by: RecordedBy,
+        now: int,
+        leaving: Leaving | None,
+    ) -> None:
+        """Record and remember the envelope."""
+        flags = span.get_span_context().trace_flags
+        self._shared.record(origin.record(spot, flags, channel, recorded_by, now, leaving))
+        self._shared.memory.remember(origin.envelope, spot)
 
     def _start(
         self,

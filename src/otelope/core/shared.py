@@ -46,7 +46,7 @@ class Origin(NamedTuple):
     ) -> EnvelopeRecord:
         """The envelope's record, when its span is at ``spot``."""
         trace_id, span_id = spot
-        _, parent_type, parent_source, parent_timestamp = self.parent or (None,) * 4
+        type_, source, timestamp = self.parent.about if self.parent else (None, None, None)
         return EnvelopeRecord(
             self.envelope,
             now,
@@ -57,9 +57,9 @@ class Origin(NamedTuple):
             recorded_by,
             self.inferred,
             self.cause_span_id,
-            parent_type,
-            parent_source,
-            parent_timestamp,
+            type_,
+            source,
+            timestamp,
             leaving,
         )
 

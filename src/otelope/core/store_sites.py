@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -22,7 +23,7 @@ from otelope.model.envelope import Envelope
 
 Row = Mapping[str, Any] | Sequence[Any]
 
-_LEAVES_OUT = ("CONFLICT", "IGNORE")
+_LEAVES_OUT = re.compile(r"\bON\s+CONFLICT\b|\bOR\s+IGNORE\b|\bINSERT\s+IGNORE\b", re.IGNORECASE)
 
 
 class Database(NamedTuple):
@@ -197,7 +198,7 @@ class _Execution:
         """Whether no row was left out; which of them were, no database says."""
         written = self._site.written(self.answer, self._call)
         if written < 0:
-            return not any(word in self._statement.upper() for word in _LEAVES_OUT)
+            return _LEAVES_OUT.search(self._statement) is None
         return written >= len(self._site.rows(self._call))
 
 

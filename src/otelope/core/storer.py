@@ -15,7 +15,7 @@ from otelope.core.carriers import MAPPING, Carrier
 from otelope.core.message import Message
 from otelope.core.operation import drawn_span_id, end_span, metadata_of, type_of
 from otelope.core.placement import Placement, Spot, place_envelope, place_store
-from otelope.core.records import DeliveryRecord, EnvelopeRecord, Operation, Outcome
+from otelope.core.records import DeliveryRecord, EnvelopeRecord, Operation, Outcome, RecordedBy
 from otelope.core.shared import Shared
 from otelope.core.surroundings import Surroundings, link_back, surroundings
 from otelope.core.telling import Telling, is_told
@@ -114,8 +114,10 @@ class Storer:
             return _Stored(envelope, span, trace_id, None, first)
         spot = Spot(own.trace_id if own.minted and not first else trace_id, own.span_id)
         if first:
-            shared.memory.remember(origin.envelope, spot)
-        record = origin.record(spot, context.trace_flags, envelope.channel, "maker", now)
+            shared.memory.remember(origin.envelope, spot, told=False)
+        # Who only read it knows no more of it than any receiver.
+        who: RecordedBy = "maker" if shared.memory.made_here(envelope.id) else "receiver"
+        record = origin.record(spot, context.trace_flags, envelope.channel, who, now)
         return _Stored(envelope, span, trace_id, record, first)
 
     def _start(
@@ -197,8 +199,11 @@ class Storing:
             end_span(each.span, error, error_type, ended_ns)
             if each.record is not None and outcome == "ok":
                 self._shared.record(each.record)
+                if each.first:
+                    spot = Spot(each.record.trace_id, each.record.span_id)
+                    self._shared.memory.remember(each.record.envelope, spot)
             elif each.first:
-                self._shared.memory.forget(each.envelope.id)
+                self._shared.memory.forget_untold(each.envelope.id)
             span_context = each.span.get_span_context()
             self._shared.record(
                 DeliveryRecord(

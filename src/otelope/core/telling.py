@@ -23,9 +23,10 @@ class Telling:
     """
 
     def __init__(self, envelope_ids: Iterable[str]) -> None:
-        self._before = _TOLD.get()
-        _TOLD.set(self._before.union(envelope_ids))
+        told = _TOLD.get()
+        self._own = frozenset(envelope_ids) - told
+        _TOLD.set(told | self._own)
 
     def end(self) -> None:
-        """Restore what was; in another task than it began, that is harmless."""
-        _TOLD.set(self._before)
+        """Say no more, in whatever order; in another task than it began, that changes nothing."""
+        _TOLD.set(_TOLD.get() - self._own)

@@ -72,10 +72,11 @@ class Transactions:
         # A long statement is none of these.
         words = statement[:_LONGEST].partition(";")[0].upper().split()
         match words:
-            case ["SAVEPOINT", *_, name]:
+            case ["SAVEPOINT", *_, name] | ["SAVE", "TRANSACTION", name]:
                 if error is None:
                     transaction.savepoints[name] = len(transaction.storings)
-            case ["ROLLBACK" | "ABORT", *how, name] if "TO" in how:
+            # SQL Server names the savepoint behind TRANSACTION.
+            case ["ROLLBACK" | "ABORT", *how, name] if "TO" in how or how == ["TRANSACTION"]:
                 if error is None:
                     # One that is not known was set before anything was stored.
                     transaction.roll_back(transaction.savepoints.get(name, 0))
@@ -94,7 +95,7 @@ class Transactions:
     def fail(self, connection: Any) -> None:
         """Note that a statement failed, after which the database refuses to commit."""
         transaction = self._of.get(connection)
-        if transaction is not None:
+        if transaction is not None and transaction.storings:
             transaction.failed = True
 
     def abandon(self, connection: Any) -> None:
@@ -109,7 +110,8 @@ class Transactions:
             transaction.end(abandoned=True)
 
     def forget(self) -> None:
-        """Leave what is open to the process that this one was forked from."""
+        """Leave what is open to the process that this one was forked from, and its lock."""
+        self._lock = threading.Lock()
         for transaction in self.open:
             transaction.storings.clear()
             transaction.envelope_ids.clear()

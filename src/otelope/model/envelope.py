@@ -98,7 +98,7 @@ class Envelope(NamedTuple):
         """
         try:
             source = wire["source"]
-            return cls(
+            envelope = cls(
                 wire["id"],
                 wire["type"],
                 wire["timestamp"],
@@ -111,6 +111,12 @@ class Envelope(NamedTuple):
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no envelope as `to_dict` writes it: {error!r}") from error
+        texts = (envelope.id, envelope.type, *envelope.source, envelope.parent_id or "")
+        if not all(isinstance(text, str) for text in texts) or not isinstance(
+            envelope.timestamp, int | float | None
+        ):
+            raise ValueError("no envelope as `to_dict` writes it: a field is of another kind")
+        return envelope
 
     @classmethod
     def from_json(cls, text: bytes | str) -> Envelope:

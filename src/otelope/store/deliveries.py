@@ -48,7 +48,7 @@ def story(rows: list[Done], now: float) -> dict[str, Any]:
     waited = [_ended(row) for row in told["outbox"] if row["outcome"] == "ok"]
     left = [row["started"] for row in sent if row["outcome"] == "ok"]
     outbox_ms = round(max(0.0, left[0] - waited[0]), 3) if waited and left else None
-    _compare(handled, left)
+    _compare(handled, [row for row in sent if row["outcome"] == "ok"])
     for row in stored:
         row["outbox"] = row["operation"] == "outbox"
     for row in rows:
@@ -62,11 +62,12 @@ def story(rows: list[Done], now: float) -> dict[str, Any]:
     }
 
 
-def _compare(handled: list[Done], left: list[float]) -> None:
+def _compare(handled: list[Done], sent: list[Done]) -> None:
     done: set[str] = set()
     for row in handled:
-        before = [moment for moment in left if moment <= row["started"]]
-        row["broker_ms"] = round(row["started"] - before[-1], 3) if before else None
+        before = [each for each in sent if each["started"] <= row["started"]]
+        before = [each for each in before if each["channel"] == row["channel"]] or before
+        row["broker_ms"] = round(row["started"] - before[-1]["started"], 3) if before else None
         row["duplicate"] = row["service"] in done
         if row["outcome"] == "ok":
             done.add(row["service"])

@@ -10,6 +10,7 @@ import otelope
 
 from otelope import instrumentor
 from otelope.core.guard import guard
+from otelope.core.telling import Telling, is_told
 from otelope.testing.spans import Service
 
 
@@ -57,6 +58,8 @@ def ends(service):
         (["COMMIT", "a"], {}),
         (["a", "COMMIT", "b", "ROLLBACK"], {"a": "ok", "b": "rolled back"}),
         (["a", "SAVEPOINT S", "b", "ROLLBACK TO S"], {"b": "rolled back"}),
+        (["a", "SAVE TRANSACTION S", "b", "ROLLBACK TRANSACTION S"], {"b": "rolled back"}),
+        (["a", "ROLLBACK TRANSACTION"], {"a": "rolled back"}),
         (["a", "SAVEPOINT S", "b", "ROLLBACK WORK TO SAVEPOINT S"], {"b": "rolled back"}),
         (["a", "SAVEPOINT S", "b", "RELEASE S", "COMMIT"], {"a": "ok", "b": "ok"}),
         (["SAVEPOINT S", "a", "ROLLBACK TO S"], {"a": "rolled back"}),
@@ -151,3 +154,21 @@ def test_a_forked_process_leaves_them_to_the_first(service, transactions):
     transactions.hear(connection, "COMMIT")
     transactions.end_all()
     assert ends(service) == {}
+
+
+def test_a_failure_with_nothing_to_store_fails_no_later_transaction(service, transactions):
+    connection = Connection()
+    begin(transactions, connection, "A")
+    transactions.hear(connection, "COMMIT")
+    transactions.fail(connection)
+    begin(transactions, connection, "B")
+    transactions.hear(connection, "COMMIT")
+    assert ends(service) == {"A": "ok", "B": "ok"}
+
+
+def test_statements_may_end_in_another_order_than_they_began():
+    first, second = Telling(["a", "b"]), Telling(["b", "c"])
+    first.end()
+    assert [is_told(each) for each in "abc"] == [False, False, True]
+    second.end()
+    assert not is_told("c")

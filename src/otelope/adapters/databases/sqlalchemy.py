@@ -35,7 +35,9 @@ def bound(call: Call) -> Sequence[Row]:
 
 
 def counted(_: Any, call: Call) -> int:
-    return int(call["context"].rowcount)
+    context = call["context"]
+    # sqlite3 counts what RETURNING returns only when it has been read.
+    return -1 if context.cursor.description else int(context.rowcount)
 
 
 DATABASE = Database(

@@ -6,5 +6,5 @@ SELECT
 FROM deliveries
 WHERE envelope_id IN {ids:Array(String)}
 ORDER BY version DESC
-LIMIT 1 BY envelope_id, trace_id, span_id
+LIMIT 1 BY envelope_id, trace_id, span_id, operation
 SETTINGS min_table_rows_to_use_projection_index = 0, max_threads = 1

@@ -23,13 +23,21 @@ FROM
         AND ({failed:Int8} < 0 OR failed = {failed:Int8})
         AND ({stuck:Int64} = 0 OR id IN
         (
-            SELECT envelope_id FROM deliveries
-            WHERE {stuck:Int64} != 0 AND operation != 'store'
+            SELECT envelope_id
+            FROM
+            (
+                SELECT
+                    envelope_id, operation, argMax(outcome, version) = 'ok' AS done,
+                    max(addMicroseconds(started, toInt64(1000 * ifNull(duration_ms, 0)))) AS ended
+                FROM deliveries
+                WHERE {stuck:Int64} != 0 AND operation != 'store'
+                GROUP BY envelope_id, trace_id, span_id, operation
+            )
             GROUP BY envelope_id
-            HAVING minIf(started, operation = 'outbox' AND outcome = 'ok')
+            HAVING minIf(ended, operation = 'outbox' AND done)
                     BETWEEN fromUnixTimestamp64Nano(1, 'UTC')
                     AND fromUnixTimestamp64Nano({stuck:Int64}, 'UTC')
-                AND countIf(operation = 'process' OR operation = 'send' AND outcome = 'ok') = 0
+                AND countIf(operation = 'process' OR operation = 'send' AND done) = 0
         ))
     ORDER BY ts DESC
     LIMIT 2 * {limit:UInt32}

@@ -27,6 +27,6 @@ CREATE TABLE IF NOT EXISTS deliveries
     PROJECTION by_trace INDEX trace_id TYPE basic
 )
 ENGINE = ReplacingMergeTree(version)
-ORDER BY (envelope_id, trace_id, span_id)
+ORDER BY (envelope_id, trace_id, span_id, operation)
 SETTINGS non_replicated_deduplication_window = 10000, deduplicate_merge_projection_mode = 'rebuild',
     index_granularity = 1024, min_bytes_for_wide_part = 1073741824
