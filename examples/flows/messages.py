@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
-from typing import Any, ClassVar, Literal, Protocol, TypeVar
+from dataclasses import asdict
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_type_hints
 
 import otelope
 
@@ -18,6 +18,9 @@ class Dataclass(Protocol):
 
 Subject = TypeVar("Subject", bound=Dataclass)
 
+# The end of the year 9999.
+_LAST_MILLISECONDS = 253_402_300_799_999
+
 
 class Unreadable(ValueError):  # noqa: N818 - what is wrong with it
     """It is no envelope, or its payload is not what its type needs."""
@@ -28,12 +31,21 @@ def read(text: bytes | str) -> Envelope:
     An envelope from its JSON.
 
     Raises:
-        Unreadable: It is none.
+        Unreadable: It is none, or none that a database could hold.
     """
     try:
-        return Envelope.from_json(text)
+        envelope = Envelope.from_json(text)
     except ValueError as error:
         raise Unreadable(str(error)) from error
+    texts = (envelope.id, envelope.type, envelope.parent_id or "", envelope.source.name)
+    if not (
+        all(isinstance(each, str) for each in texts)
+        and isinstance(envelope.timestamp, int | float)
+        and 0 < envelope.timestamp <= _LAST_MILLISECONDS
+        and envelope.kind in ("command", "event")
+    ):
+        raise Unreadable("id, type, parentId, source, timestamp or kind is of another kind")
+    return envelope
 
 
 def subject_of(envelope: Envelope, known: type[Subject]) -> Subject:
@@ -41,14 +53,21 @@ def subject_of(envelope: Envelope, known: type[Subject]) -> Subject:
     What an envelope says, as the domain's class; other fields of the payload are ignored.
 
     Raises:
-        Unreadable: It is of another type, or fields are missing.
+        Unreadable: It is of another type, or fields are missing or not what the domain takes.
     """
     if envelope.type != known.__name__:
         raise Unreadable(f"a {envelope.type} is no {known.__name__}")
+    wanted = get_type_hints(known)
     try:
-        return known(**{field.name: envelope.payload[field.name] for field in fields(known)})
-    except (KeyError, TypeError) as error:
+        values = {name: envelope.payload[name] for name in wanted}
+        subject = known(**values)
+    except (KeyError, TypeError, ValueError) as error:
         raise Unreadable(f"no {known.__name__}: {error!r}") from error
+    # Not by isinstance: True is no quantity.
+    wrong = [name for name, value in values.items() if type(value) is not wanted[name]]
+    if wrong:
+        raise Unreadable(f"no {known.__name__}: {', '.join(wrong)} of another kind")
+    return subject
 
 
 def envelope_of(

@@ -16,6 +16,14 @@ class Unavailable(Exception):  # noqa: N818 - a state of the world
     """What is needed does not answer, or refuses; trying again may help."""
 
 
+class Refused(Exception):  # noqa: N818 - a state of the world
+    """The broker does not take the message of a key, such as a too large one, and never will."""
+
+    def __init__(self, key: str, reason: object) -> None:
+        super().__init__(f"{key}: {reason}")
+        self.key = key
+
+
 class Versioned(NamedTuple):
     """The state of a key; None and 0 before the first event."""
 
@@ -39,10 +47,21 @@ class Answer(NamedTuple):
 
 
 class Database(Protocol):
-    """Where a service keeps envelopes and states; each method is one transaction."""
+    """
+    Where a service keeps envelopes and states; each method is one transaction.
 
-    def store(self, command: Envelope) -> None:
-        """Store a command; nothing happens when it is there already."""
+    Any method raises `Unavailable` when the database does not answer, and `Unreadable` when it
+    cannot hold such data.
+    """
+
+    def store(self, command: Envelope, key: str) -> Envelope:
+        """
+        Store a command, the first of its key; the one that is stored.
+
+        Args:
+            command: When another one of the key is there, nothing happens to this one.
+            key: The command's own id, or that of the event that leads to it, and to no other.
+        """
 
     def state(self, key: str) -> Versioned:
         """The latest state."""
@@ -74,9 +93,6 @@ class Database(Protocol):
     def events_of(self, command: Envelope) -> list[Envelope] | None:
         """What a command has led to; None while it was not handled."""
 
-    def caused_by(self, event: Envelope) -> list[Envelope]:
-        """What names this event as its parent."""
-
 
 class Broker(Protocol):
     """What carries envelopes to whom they concern: at least once, in order per key."""
@@ -85,8 +101,11 @@ class Broker(Protocol):
         """
         Send messages; returns when the broker has all of them.
 
+        When it raises, some may have arrived; the others will not, unless they are sent again.
+
         Raises:
-            Unavailable: It does not, for some.
+            Unavailable: It does not answer, or not for all of them.
+            Refused: It does not take one of them.
         """
 
     def consume(

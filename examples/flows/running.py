@@ -22,6 +22,8 @@ from otelope import Envelope
 
 
 TOPICS = ("orders.commands", ORDERS.channel, "shipping.commands", SHIPPING.channel)
+# Who listens to a broker that keeps no log; flow B needs one that does.
+GROUPS = {"shipping": [ORDERS.channel]}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -77,7 +79,7 @@ class Running:
             self.broker = f"kafka://{self._kafka.address}"
         else:
             self.broker = chosen.broker
-            create_channels(self.broker, TOPICS)
+            create_channels(self.broker, TOPICS, GROUPS)
         self.databases = {
             service: SqlDatabase(chosen.database or f"sqlite:///{directory / service}.db", service)
             for service in flow.databases

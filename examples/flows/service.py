@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
+import otelope
+
 from examples.flows.domain import orders, shipping
-from examples.flows.messages import Dataclass, envelope_of, subject_of
+from examples.flows.messages import Dataclass, Unreadable, envelope_of, subject_of
 from otelope import Envelope
 
 
@@ -40,7 +42,12 @@ class Service(Generic[Command, State, Event]):
     evolve: Callable[[State, Event], State]
 
     def key_of(self, command: Envelope) -> str:
-        """What a command is about: its state's key, and that of the messages on a broker."""
+        """
+        What a command is about: its state's key, and that of the messages on a broker.
+
+        Raises:
+            Unreadable: It is not what the service takes; so for all that is handed over here.
+        """
         return self.key(subject_of(command, self.command))
 
     def handle(
@@ -59,6 +66,14 @@ class Service(Generic[Command, State, Event]):
             current = self.evolve(current, event)
         return [envelope_of(event, "event", command) for event in events], asdict(current)
 
+    def takes(self, message: Envelope) -> bool:
+        """Whether it is of the type of its command."""
+        return message.type == self.command.__name__
+
+    def tells(self, message: Envelope) -> bool:
+        """Whether it is of the type of one of its events."""
+        return message.type in [event.__name__ for event in self.events]
+
     def key_of_event(self, event: Envelope) -> str:
         """What one of its events is about."""
         return self.key(self._subject_of(event))
@@ -68,8 +83,10 @@ class Service(Generic[Command, State, Event]):
         return asdict(self.evolve(self.state(**state or {}), self._subject_of(event)))
 
     def _subject_of(self, event: Envelope) -> Event:
-        (known,) = (known for known in self.events if known.__name__ == event.type)
-        return subject_of(event, known)
+        for known in self.events:
+            if known.__name__ == event.type:
+                return subject_of(event, known)
+        raise Unreadable(f"a {event.type} is none of {self.channel}")
 
 
 ORDERS = Service[orders.PlaceOrder, orders.Account, orders.Event](
@@ -90,6 +107,11 @@ SHIPPING = Service(
     shipping.decide,
     shipping.evolve,
 )
+
+
+def declare_contracts() -> None:
+    """Let only that out of an `OrderPlaced` which shipping needs; the rest stays inside."""
+    otelope.contract("OrderPlaced", shipping.OrderPlaced)
 
 
 def shipment_of(placed: Envelope) -> Envelope:

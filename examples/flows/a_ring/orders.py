@@ -10,18 +10,19 @@ from examples.flows.adapters.database import SqlDatabase
 from examples.flows.adapters.http import serve
 from examples.flows.answers import answer_of
 from examples.flows.ports import Answer
-from examples.flows.service import ORDERS
+from examples.flows.service import ORDERS, declare_contracts
 from examples.flows.steps import reached
 from otelope import Envelope
 
 
 def main() -> None:
+    declare_contracts()
     database = SqlDatabase(os.environ["ORDERS_DB"], "orders")
     ring = Ring(ORDERS, database, broker_of(os.environ["BROKER"], "orders"))
 
     def place(command: Envelope) -> Answer:
         reached("ring: command")
-        return answer_of(ring.handle(command))
+        return answer_of(ring.handle(ring.store(command)))
 
     serve("/orders", place)
 

@@ -4,47 +4,33 @@ from __future__ import annotations
 
 from typing import Any
 
-from examples.flows.ports import Broker, Conflict, Database, Keyed
+from examples.flows.handler import Handler
+from examples.flows.ports import Broker, Database, Keyed
 from examples.flows.service import Service
 from examples.flows.steps import reached
 from otelope import Envelope
 
 
-class Ring:
-    """The ring of a service."""
+class Ring(Handler):
+    """The ring of a service: it handles commands with a database, and publishes."""
 
     def __init__(
         self, service: Service[Any, Any, Any], database: Database, broker: Broker
     ) -> None:
-        self._service = service
-        self._database = database
+        super().__init__(service, database)
         self._broker = broker
 
     def handle(self, command: Envelope) -> list[Envelope]:
         """
-        Handle a command; the events that it has led to.
+        See `Handler.handle`; then the events are published.
 
-        A command that was handled before leads to the same events. They are published again: that
-        it is here again may mean that they never were.
+        Also those of a command that was handled before: that it is here again may mean that they
+        never were.
         """
+        events = super().handle(command)
         key = self._service.key_of(command)
-        self._database.store(command)
-        reached("db: store(command)")
-        while (events := self._database.events_of(command)) is None:
-            self._decide(command, key)
         self._broker.publish(
             self._service.channel, [Keyed(key, event.to_json()) for event in events]
         )
         reached("broker: publish(event)")
         return events
-
-    def _decide(self, command: Envelope, key: str) -> None:
-        before = self._database.state(key)
-        reached("service: command")
-        events, state = self._service.handle(command, before.value)
-        reached("ring: [event, new state]")
-        try:
-            self._database.complete(command, events, before, state)
-        except Conflict:
-            return  # somebody was faster: look again
-        reached("db: store(event, state)")

@@ -10,6 +10,7 @@ from examples.flows.a_ring.ring import Ring
 from examples.flows.adapters import broker_of
 from examples.flows.adapters.database import SqlDatabase
 from examples.flows.messages import Unreadable, read
+from examples.flows.ports import Refused
 from examples.flows.service import ORDERS, SHIPPING, shipment_of
 from examples.flows.steps import reached
 
@@ -24,13 +25,12 @@ def main() -> None:
         if event.type != "OrderPlaced":
             return
         reached("ring: event")
-        # Delivered again, the event leads to the command that it has led to before.
-        command = next(iter(database.caused_by(event)), None) or shipment_of(event)
+        command = ring.store(shipment_of(event), cause=event)
         with otelope.handling(command):
             reached("ring: command")
             ring.handle(command)
 
-    broker.consume([ORDERS.channel], take, hopeless=(Unreadable,))
+    broker.consume([ORDERS.channel], take, hopeless=(Unreadable, Refused))
 
 
 if __name__ == "__main__":

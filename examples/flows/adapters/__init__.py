@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from examples.flows.ports import Broker, Log
 
@@ -30,13 +30,26 @@ def broker_of(url: str, group: str) -> Broker:
     raise ValueError(f"no broker: {url!r} (kafka://host:port or amqp://…)")
 
 
-def create_channels(url: str, channels: Sequence[str]) -> None:
-    """Make what a broker needs to know of channels before somebody uses them."""
+def create_channels(
+    url: str, channels: Sequence[str], groups: Mapping[str, Sequence[str]]
+) -> None:
+    """
+    Make what a broker needs to know before somebody uses it.
+
+    Args:
+        url: Where it is.
+        channels: All of them.
+        groups: To which channels each listens, so that it misses nothing before it is there.
+    """
     scheme, _, address = url.partition("://")
     if scheme == "kafka":
         from examples.flows.adapters.kafka import create_topics  # noqa: PLC0415 - as above
 
         create_topics(address, channels)
+    if scheme in ("amqp", "amqps"):
+        from examples.flows.adapters.rabbitmq import create_queues  # noqa: PLC0415 - as above
+
+        create_queues(url, channels, groups)
 
 
 def log_of(url: str) -> Log:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,9 @@ import sqlalchemy as sa
 import otelope
 
 from examples.flows.adapters.tables import Tables, create
-from examples.flows.ports import Conflict, Versioned
+from examples.flows.messages import Unreadable
+from examples.flows.ports import Conflict, Unavailable, Versioned
+from examples.flows.steps import reached
 from otelope import Envelope
 
 
@@ -30,7 +33,7 @@ class SqlDatabase:
 
     def __init__(self, url: str, service: str, *, outbox: str | None = None) -> None:
         self.name = f"{service}-db"
-        self.engine = sa.create_engine(url)
+        self.engine = sa.create_engine(url, pool_pre_ping=True)
         # SQLite has one database per file, so that each service has a file of its own.
         self.tables = Tables(service if self.engine.dialect.name == "postgresql" else None)
         self._outbox = outbox
@@ -39,21 +42,27 @@ class SqlDatabase:
         """Make its tables, where they are missing."""
         create(self.engine, self.tables)
 
-    def store(self, command: Envelope) -> None:
+    def store(self, command: Envelope, key: str) -> Envelope:
         """See `Database.store`."""
-        if self._has(command):
-            return
-        try:
-            with otelope.stored(command, to=self.name), self.engine.begin() as transaction:
-                transaction.execute(sa.insert(self.tables.messages), [_row(command)])
-        except sa.exc.IntegrityError:
-            if not self._has(command):  # the same command at the same time
-                raise
+        commands, messages = self.tables.commands, self.tables.messages
+        with self._connect() as connection:
+            try:
+                # Before `stored`: whoever comes second stores nothing, and fails at nothing.
+                connection.execute(sa.insert(commands), [{"key": key, "id": command.id}])
+            except sa.exc.IntegrityError:
+                connection.rollback()
+                found = sa.select(messages.c.body).join(commands, commands.c.id == messages.c.id)
+                body = connection.execute(found.where(commands.c.key == key)).scalar_one()
+                return Envelope.from_dict(body)
+            with otelope.stored(command, to=self.name):
+                connection.execute(sa.insert(messages), [_row(command)])
+                connection.commit()
+        return command
 
     def state(self, key: str) -> Versioned:
         """See `Database.state`."""
         state = self.tables.state
-        with self.engine.connect() as connection:
+        with self._connect() as connection:
             found = connection.execute(
                 sa.select(state.c.value, state.c.version).where(state.c.key == key)
             ).first()
@@ -69,66 +78,70 @@ class SqlDatabase:
         """See `Database.complete`."""
         told = otelope.stored(*events, to=self.name, outbox=self._outbox is not None)
         try:
-            with told, self.engine.begin() as transaction:
-                self._replace(transaction, before, value)
-                transaction.execute(sa.insert(self.tables.handled), [{"id": command.id}])
+            with told, self._connect() as connection:
+                self._replace(connection, before, value)
+                connection.execute(sa.insert(self.tables.handled), [{"id": command.id}])
                 for event in events:
-                    transaction.execute(sa.insert(self.tables.messages), [_row(event)])
+                    connection.execute(sa.insert(self.tables.messages), [_row(event)])
                     if self._outbox is not None:
                         row = _outbox_row(event, self._outbox, before.key)
-                        transaction.execute(sa.insert(self.tables.outbox), [row])
+                        connection.execute(sa.insert(self.tables.outbox), [row])
+                connection.commit()
         except sa.exc.IntegrityError as error:
             raise Conflict(before.key) from error
+        reached(f"db: store(event, {'new state, outbox' if self._outbox else 'state'})")
 
     def append(self, event: Envelope, before: Versioned, value: dict[str, Any]) -> None:
         """See `Database.append`."""
         if self._has(event):
             return
         try:
-            with otelope.stored(event, to=self.name), self.engine.begin() as transaction:
-                self._replace(transaction, before, value)
-                transaction.execute(sa.insert(self.tables.messages), [_row(event)])
+            with otelope.stored(event, to=self.name), self._connect() as connection:
+                self._replace(connection, before, value)
+                connection.execute(sa.insert(self.tables.messages), [_row(event)])
+                connection.commit()
         except sa.exc.IntegrityError as error:
             raise Conflict(before.key) from error
 
     def events_of(self, command: Envelope) -> list[Envelope] | None:
         """See `Database.events_of`."""
-        handled = self.tables.handled
-        with self.engine.connect() as connection:
-            if connection.execute(sa.select(handled).where(handled.c.id == command.id)).first():
-                return self._children(connection, command)
-        return None
+        handled, messages = self.tables.handled, self.tables.messages
+        events = sa.select(messages.c.body).where(messages.c.parent_id == command.id)
+        with self._connect() as connection:
+            if not connection.execute(
+                sa.select(handled).where(handled.c.id == command.id)
+            ).first():
+                return None
+            bodies = connection.scalars(events.order_by(messages.c.position)).all()
+        return [Envelope.from_dict(body) for body in bodies]
 
-    def caused_by(self, event: Envelope) -> list[Envelope]:
-        """See `Database.caused_by`."""
-        with self.engine.connect() as connection:
-            return self._children(connection, event)
+    @contextmanager
+    def _connect(self) -> Iterator[sa.Connection]:
+        """A transaction, which is rolled back unless it is committed inside."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except sa.exc.OperationalError as error:
+            raise Unavailable(f"{self.name}: {error.orig}") from error
+        except sa.exc.DataError as error:
+            raise Unreadable(f"{self.name}: {error.orig}") from error
 
     def _has(self, envelope: Envelope) -> bool:
         messages = self.tables.messages
-        with self.engine.connect() as connection:
+        with self._connect() as connection:
             found = sa.select(messages.c.id).where(messages.c.id == envelope.id)
             return connection.execute(found).first() is not None
 
-    def _children(self, connection: sa.Connection, parent: Envelope) -> list[Envelope]:
-        messages = self.tables.messages
-        rows = connection.execute(
-            sa.select(messages.c.body)
-            .where(messages.c.parent_id == parent.id)
-            .order_by(messages.c.position)
-        )
-        return [Envelope.from_dict(body) for (body,) in rows]
-
     def _replace(
-        self, transaction: sa.Connection, before: Versioned, value: dict[str, Any]
+        self, connection: sa.Connection, before: Versioned, value: dict[str, Any]
     ) -> None:
         # The first statement writes: so SQLite waits for its lock here, and not with a read done.
         state = self.tables.state
         if before.version == 0:
             row = {"key": before.key, "version": 1, "value": value}
-            transaction.execute(sa.insert(state), [row])
+            connection.execute(sa.insert(state), [row])
             return
-        changed = transaction.execute(
+        changed = connection.execute(
             sa.update(state)
             .where(state.c.key == before.key, state.c.version == before.version)
             .values(version=before.version + 1, value=value)

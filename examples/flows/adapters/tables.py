@@ -28,6 +28,8 @@ class Tables:
     Attributes:
         messages: Commands and events, each once, as whole envelopes, in the order of storing.
         state: The latest state per key; *version* counts its changes.
+        commands: The id of the command of each key, so that there is one: its own id, or that of
+            the event that led to it.
         handled: The ids of the commands that were handled.
         outbox: Events that a relay is to publish, with the columns that Debezium's outbox has.
     """
@@ -51,6 +53,12 @@ class Tables:
             Column("key", String, primary_key=True),
             Column("version", Integer, nullable=False),
             Column("value", JSON, nullable=False),
+        )
+        self.commands = Table(
+            "commands",
+            self.metadata,
+            Column("key", String, primary_key=True),
+            Column("id", String, nullable=False),
         )
         self.handled = Table("handled", self.metadata, Column("id", String, primary_key=True))
         self.outbox = Table(

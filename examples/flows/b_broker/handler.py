@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
+from examples.flows.messages import Unreadable, read
 from examples.flows.ports import Broker, Keyed
 from examples.flows.service import Service
 from examples.flows.steps import reached
@@ -21,18 +23,19 @@ class Handler:
     Args:
         service: The service.
         broker: Where it publishes.
-        said: What it has published before, each key's in order.
+        said: What its channels have, each key's in order; what is unreadable there was never said.
     """
 
     def __init__(
-        self, service: Service[Any, Any, Any], broker: Broker, said: Iterable[Envelope]
+        self, service: Service[Any, Any, Any], broker: Broker, said: Iterable[bytes]
     ) -> None:
         self._service = service
         self._broker = broker
         self._states: dict[str, dict[str, Any]] = {}
-        self._answered: set[str] = set()
-        for envelope in said:
-            self._note(envelope)
+        self._answered: set[str | None] = set()
+        for message in said:
+            with suppress(Unreadable):
+                self._note(read(message))
 
     def answered(self, cause: Envelope) -> bool:
         """Whether it was handled before: then all that it led to is at the broker."""
@@ -55,8 +58,7 @@ class Handler:
             self._note(envelope)
 
     def _note(self, said: Envelope) -> None:
-        assert said.parent_id is not None
-        self._answered.add(said.parent_id)
-        if said.kind == "event":
+        if not self._service.takes(said):
             key = self._service.key_of_event(said)
             self._states[key] = self._service.state_after(said, self._states.get(key))
+        self._answered.add(said.parent_id)

@@ -8,6 +8,7 @@ from examples.flows.adapters import broker_of, log_of
 from examples.flows.b_broker.channels import SHIPPING_COMMANDS
 from examples.flows.b_broker.handler import Handler
 from examples.flows.messages import Unreadable, read
+from examples.flows.ports import Refused
 from examples.flows.service import ORDERS, SHIPPING, shipment_of
 from examples.flows.steps import reached
 
@@ -15,7 +16,7 @@ from examples.flows.steps import reached
 def main() -> None:
     broker = broker_of(os.environ["BROKER"], "shipping")
     log = log_of(os.environ["BROKER"])
-    said = map(read, log.replay([SHIPPING_COMMANDS, SHIPPING.channel]))
+    said = log.replay([SHIPPING_COMMANDS, SHIPPING.channel])
     handler = Handler(SHIPPING, broker, said)
 
     def take(message: bytes) -> None:
@@ -28,7 +29,7 @@ def main() -> None:
             handler.publish(SHIPPING_COMMANDS, SHIPPING.key_of(command), [command])
             reached("broker: publish(command)")
 
-    broker.consume([ORDERS.channel, SHIPPING_COMMANDS], take, hopeless=(Unreadable,))
+    broker.consume([ORDERS.channel, SHIPPING_COMMANDS], take, hopeless=(Unreadable, Refused))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 
+from concurrent.futures import ThreadPoolExecutor
+
 from sqlalchemy.exc import OperationalError
 
 from examples.flows.adapters import broker_of
 from examples.flows.adapters.database import SqlDatabase
 from examples.flows.c_outbox.outbox import Outbox
-from examples.flows.ports import Unavailable
+from examples.flows.ports import Broker, Unavailable
 
 
 _SHORTEST_PAUSE = 0.05
@@ -28,15 +30,27 @@ def main() -> None:
     stopped = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     print("ready", flush=True)
+    # A thread each: a database that keeps its caller waiting does not stop the other's events.
+    with ThreadPoolExecutor(len(outboxes)) as pool:
+        ends = [pool.submit(_relay, outbox, broker, stopped) for outbox in outboxes]
+    for end in ends:
+        end.result()
+
+
+def _relay(outbox: Outbox, broker: Broker, stopped: threading.Event) -> None:
     pause = 0.0
-    while not stopped.wait(pause):
-        try:
-            published = sum(outbox.relay(broker) for outbox in outboxes)
-        except (Unavailable, OperationalError) as error:
-            pause = min(max(2 * pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            print(f"tries again in {pause:.1f} s: {error}", flush=True)
-        else:
-            pause = 0 if published else _SHORTEST_PAUSE
+    try:
+        while not stopped.wait(pause):
+            try:
+                published = outbox.relay(broker)
+            except (Unavailable, OperationalError) as error:
+                pause = min(max(2 * pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+                print(f"{outbox.name}: tries again in {pause:.1f} s: {error}", flush=True)
+            else:
+                pause = 0 if published else _SHORTEST_PAUSE
+    finally:
+        # What nobody expected ends the process, and not only this thread.
+        stopped.set()
 
 
 if __name__ == "__main__":

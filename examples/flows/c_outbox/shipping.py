@@ -8,8 +8,8 @@ import otelope
 
 from examples.flows.adapters import broker_of
 from examples.flows.adapters.database import SqlDatabase
-from examples.flows.c_outbox.handler import Handler
-from examples.flows.messages import read
+from examples.flows.handler import Handler
+from examples.flows.messages import Unreadable, read
 from examples.flows.service import ORDERS, SHIPPING, shipment_of
 from examples.flows.steps import reached
 
@@ -23,12 +23,13 @@ def main() -> None:
         if event.type != "OrderPlaced":
             return
         reached("service: event")
-        # Delivered again, the event leads to the command that it has led to before.
-        command = next(iter(database.caused_by(event)), None) or shipment_of(event)
+        command = handler.store(shipment_of(event), cause=event)
         with otelope.handling(command):
+            reached("service: command")
             handler.handle(command)
 
-    broker_of(os.environ["BROKER"], "shipping").consume([ORDERS.channel], take)
+    broker = broker_of(os.environ["BROKER"], "shipping")
+    broker.consume([ORDERS.channel], take, hopeless=(Unreadable,))
 
 
 if __name__ == "__main__":

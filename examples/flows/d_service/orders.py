@@ -7,20 +7,22 @@ import os
 from examples.flows.adapters.database import SqlDatabase
 from examples.flows.adapters.http import HttpPeer, serve
 from examples.flows.answers import answer_of
-from examples.flows.d_service.storing import StoringService
+from examples.flows.handler import Handler
 from examples.flows.ports import Answer
-from examples.flows.service import ORDERS
+from examples.flows.service import ORDERS, declare_contracts
 from examples.flows.steps import reached
 from otelope import Envelope
 
 
 def main() -> None:
-    service = StoringService(ORDERS, SqlDatabase(os.environ["ORDERS_DB"], "orders"))
+    declare_contracts()
+    handler = Handler(ORDERS, SqlDatabase(os.environ["ORDERS_DB"], "orders"))
     shipping = HttpPeer(f"{os.environ['SHIPPING_URL']}/events")
 
     def place(command: Envelope) -> Answer:
         reached("api: command")
-        events = service.handle(command)
+        reached("service: command")
+        events = handler.handle(handler.store(command))
         for event in events:
             if event.type == "OrderPlaced":
                 # Also of a command that was handled before: shipping may never have heard of it.

@@ -8,7 +8,7 @@ import otelope
 
 from examples.flows.adapters.database import SqlDatabase
 from examples.flows.adapters.http import serve
-from examples.flows.d_service.storing import StoringService
+from examples.flows.handler import Handler
 from examples.flows.ports import Answer
 from examples.flows.service import SHIPPING, shipment_of
 from examples.flows.steps import reached
@@ -16,15 +16,14 @@ from otelope import Envelope
 
 
 def main() -> None:
-    database = SqlDatabase(os.environ["SHIPPING_DB"], "shipping")
-    service = StoringService(SHIPPING, database)
+    handler = Handler(SHIPPING, SqlDatabase(os.environ["SHIPPING_DB"], "shipping"))
 
     def take(event: Envelope) -> Answer:
         reached("api: event")
-        # Posted again, the event leads to the command that it has led to before.
-        command = next(iter(database.caused_by(event)), None) or shipment_of(event)
+        command = handler.store(shipment_of(event), cause=event)
         with otelope.handling(command):
-            (shipped,) = service.handle(command)
+            reached("service: command")
+            (shipped,) = handler.handle(command)
         return Answer(200, {"id": shipped.id, **shipped.payload})
 
     serve("/events", take)

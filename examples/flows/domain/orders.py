@@ -22,6 +22,11 @@ class PlaceOrder:
     article: str
     quantity: int
 
+    def __post_init__(self) -> None:
+        """Refuse, by ValueError, to order nothing or less."""
+        if self.quantity < 1:
+            raise ValueError(f"a quantity of {self.quantity}")
+
 
 @dataclass(frozen=True)
 class OrderPlaced:

@@ -81,6 +81,7 @@ def table_of(
         unordered: Programs that get an order's messages now in this order, now in that. Of what
             they did not tell, only that on the message that the arrow names is in the table.
     """
+    _check_complete(flow, arrows, story)
     rows = [_row(flow, arrows, arrow, story, unordered) for arrow in arrows]
     columns = [
         (title, column)
@@ -89,6 +90,22 @@ def table_of(
     ]
     lines = zip(*([title, "---", *column] for title, column in columns), strict=True)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _check_complete(flow: Witnesses, arrows: Sequence[Arrow], story: str) -> None:
+    """An order that meets no crash completes all arrows that are listed, and no others."""
+    running = flow.running
+    programs = [program.name for program in running.flow.programs]
+    before = {program: len(running.reached(program)) for program in programs}
+    command = order_of("crash-none")
+    running.post(command)
+    flow.tells(command, story)
+    reached = {
+        (program, name)
+        for program in programs
+        for name in running.reached(program)[before[program] :]
+    }
+    assert reached == {(arrow.program, arrow.name) for arrow in arrows}
 
 
 def _row(

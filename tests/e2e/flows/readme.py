@@ -30,7 +30,7 @@ FLOWS = Path(__file__).parents[3] / "examples/flows"
 VARYING = (
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+", "TIME"),
     (r"\d[\d.]* (?:µs|ms|s|min)\b", "DURATION"),
-    (r"[0-9a-f]{8}…", "ID"),
+    (r"[0-9a-f]{8}(…|-[0-9a-f-]{27})", "ID"),
     (r"[0-9a-f]{32}", "TRACE"),
 )
 
@@ -73,16 +73,21 @@ def _lines_of(text: str) -> list[str]:
 
 def printed_tree(flow: Witnesses, command: Envelope) -> str:
     """What `otelope tree` prints for a command, as a block of Markdown."""
+    return f"```\n{_printed(flow, 'tree', command.id)}```"
+
+
+def printed_stuck(flow: Witnesses, event: Envelope) -> str:
+    """How an event is found that waits in an outbox, as a block of Markdown."""
+    find = ("find", "--stuck", "--type", event.type)
+    return (
+        f"```\n$ otelope {' '.join(find)}\n{_printed(flow, *find)}\n"
+        f"$ otelope tree {event.id}\n{_printed(flow, 'tree', event.id)}```"
+    )
+
+
+def _printed(flow: Witnesses, *arguments: str) -> str:
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "otelope",
-            "tree",
-            command.id,
-            "--store",
-            flow.running.otelope.questions,
-        ],
+        [sys.executable, "-m", "otelope", *arguments, "--store", flow.running.otelope.questions],
         env=plain(PYTHONIOENCODING="utf-8"),
         capture_output=True,
         check=True,
@@ -90,7 +95,7 @@ def printed_tree(flow: Witnesses, command: Envelope) -> str:
         encoding="utf-8",
         timeout=60,
     )
-    return f"```\n{done.stdout}```"
+    return done.stdout
 
 
 def printed_spans(flow: Witnesses, command: Envelope) -> str:

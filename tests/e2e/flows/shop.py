@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -43,6 +43,11 @@ def customers() -> list[str]:
 def order_of(customer: str, article: str = "book", quantity: int = 1) -> Envelope:
     """A command with an order of its own."""
     return command_of(PlaceOrder(f"{customer}-{article}-{quantity}", customer, article, quantity))
+
+
+def latest_placed(sales: Sequence[Sale]) -> Envelope:
+    """One whose way nothing slows down that happens only the first time."""
+    return [sale.command for sale in sales if sale.outcome == "placed"][-1]
 
 
 def buy(running: Running) -> list[Sale]:

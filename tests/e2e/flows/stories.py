@@ -23,6 +23,16 @@ def story_of(root: Node) -> str:
     return "\n".join(_lines(root))
 
 
+def repeated(story: str, times: int) -> str:
+    """The same, of a command and messages that came so many times: nothing is stored again."""
+    again = ("- handled", "- sent")
+    return "\n".join(
+        line
+        for line in story.splitlines()
+        for _ in range(times if line.lstrip().startswith(again) else 1)
+    )
+
+
 def marks_of(node: Node) -> list[str]:
     """What is told of one envelope, such as ``handled by orders``; a failure behind a colon."""
     stores = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -13,6 +12,7 @@ from examples.running.servers import Otelope
 from tests.e2e.flows import agreement, crashes, readme, shop
 from tests.e2e.flows.crashes import Arrow
 from tests.e2e.flows.harness import Witnesses, started
+from tests.e2e.flows.stories import repeated
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("flow a")]
@@ -43,44 +43,24 @@ FAILED = """\
 PlaceOrder by web-shop
   - handled by orders: UnknownArticle
   - stored in orders-db by orders"""
-# The command, and the messages that it leads to, two times.
-TWICE = """\
-PlaceOrder by web-shop
-  - handled by orders
-  - handled by orders
-  - stored in orders-db by orders
-  OrderPlaced by orders
-    - handled by shipping
-    - handled by shipping
-    - sent to orders.events by orders
-    - sent to orders.events by orders
-    - stored in orders-db by orders
-    ShipOrder by shipping
-      - handled by shipping
-      - handled by shipping
-      - stored in shipping-db by shipping
-      OrderShipped by shipping
-        - sent to shipping.events by shipping
-        - sent to shipping.events by shipping
-        - stored in shipping-db by shipping"""
 STORIES = {"placed": PLACED, "rejected": REJECTED, "failed": FAILED}
 
 ARROWS = (
     Arrow("orders", "ring: command", begins="PlaceOrder"),
     Arrow("orders", "db: store(command)"),
-    Arrow("orders", "service: command"),
-    Arrow("orders", "ring: [event, new state]"),
+    Arrow("orders", "service: state"),
+    Arrow("orders", "service: [event, new state]"),
     Arrow("orders", "db: store(event, state)"),
     Arrow("orders", "broker: publish(event)"),
     Arrow("orders", "client: 200"),
     Arrow("shipping", "ring: event", begins="OrderPlaced"),
-    Arrow("shipping", "ring: command", begins="ShipOrder"),
     Arrow("shipping", "db: store(command)"),
-    Arrow("shipping", "service: command"),
-    Arrow("shipping", "ring: [event, new state]"),
+    Arrow("shipping", "ring: command", begins="ShipOrder"),
+    Arrow("shipping", "service: state"),
+    Arrow("shipping", "service: [event, new state]"),
     Arrow("shipping", "db: store(event, state)"),
     Arrow("shipping", "broker: publish(event)"),
-    Arrow("shipping", "broker: acknowledge"),
+    Arrow("shipping", "broker: acknowledge(orders.events)"),
 )
 
 
@@ -96,8 +76,9 @@ def test_what_is_stored_published_and_told_agrees(flow: Witnesses):
     published = flow.published()
     agreement.check_published(flow, published["orders.events"], "OrderPlaced", "OrderRejected")
     agreement.check_published(flow, published["shipping.events"], "OrderShipped")
-    readme.check("a_ring", "tree", readme.printed_tree(flow, sales[0].command))
-    readme.check("a_ring", "spans", readme.printed_spans(flow, sales[0].command))
+    command = shop.latest_placed(sales)
+    readme.check("a_ring", "tree", readme.printed_tree(flow, command))
+    readme.check("a_ring", "spans", readme.printed_spans(flow, command))
 
 
 def test_a_command_that_comes_again_gets_the_same_answer(flow: Witnesses):
@@ -106,30 +87,17 @@ def test_a_command_that_comes_again_gets_the_same_answer(flow: Witnesses):
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json() == answers[1].json()
     # Published again, as it may never have been, it is handled again; nothing is stored again.
-    flow.tells(command, TWICE)
+    flow.tells(command, repeated(PLACED, 2))
     assert flow.states("orders")["again"] == {"orders": 1, "total": 20}
     assert flow.states("shipping")["again"] == {"shipped": 1}
 
 
 def test_what_happens_at_the_same_time_counts_one_after_the_other(flow: Witnesses):
-    commands = [shop.order_of("hasty") for _ in range(6)]
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(flow.running.post, commands))
-    assert [answer.status_code for answer in answers] == [200] * 6
-    assert flow.states("orders")["hasty"] == {"orders": 6, "total": 6 * 20}
-    for command in commands:
-        # What was decided in vain, because another order was faster, is not told.
-        flow.tells(command, PLACED)
-    assert flow.states("shipping")["hasty"] == {"shipped": 6}
+    agreement.check_hasty(flow, PLACED)
 
 
 def test_a_command_that_comes_twice_at_the_same_time_counts_once(flow: Witnesses):
-    command = shop.order_of("nervous")
-    with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(flow.running.post, [command] * 6))
-    assert [answer.status_code for answer in answers] == [200] * 6
-    assert len({answer.json()["id"] for answer in answers}) == 1
-    assert flow.states("orders")["nervous"] == {"orders": 1, "total": 20}
+    agreement.check_nervous(flow, PLACED)
 
 
 def test_what_was_stored_but_never_published_waits_for_the_client(flow: Witnesses):

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
-import time
+import socket
 
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
-from examples.flows.adapters import broker_of, create_channels
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from examples.flows.adapters import broker_of, create_channels, kafka
+from examples.flows.adapters.kafka_log import KafkaLog
 from examples.flows.adapters.rabbitmq import RabbitMQ
-from examples.flows.ports import Broker, Keyed, Unavailable
+from examples.flows.ports import Broker, Keyed, Refused, Unavailable
 from examples.running.servers import EmbeddedKafka
 
 
@@ -44,9 +46,10 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
     else:
         address = request.getfixturevalue(request.param)
         url = address if address.startswith("amqp") else f"kafka://{address}"
-        create_channels(url, CHANNELS)
+    group = f"group-{uuid4().hex}"
+    create_channels(url, CHANNELS, {group: CHANNELS})
     before = signal.getsignal(signal.SIGTERM)
-    broker = broker_of(url, f"group-{uuid4().hex}")
+    broker = broker_of(url, group)
     yield broker
     signal.signal(signal.SIGTERM, before)
     if isinstance(broker, RabbitMQ):
@@ -55,12 +58,7 @@ def broker(request: pytest.FixtureRequest) -> Iterator[Broker]:
 
 
 def test_what_is_not_handled_comes_again_and_what_is_hopeless_does_not(broker: Broker):
-    # From now on the group gets what is published.
-    asked_to_end = threading.Thread(target=_ask_to_end)
-    asked_to_end.start()
-    broker.consume(CHANNELS, lambda _: None)
-    asked_to_end.join()
-
+    # Before anybody consumes.
     bodies = [str(number).encode() for number in range(50)]
     for channel in CHANNELS:
         broker.publish(channel, [Keyed("key", body) for body in bodies])
@@ -85,13 +83,53 @@ def test_what_is_not_handled_comes_again_and_what_is_hopeless_does_not(broker: B
     assert first == bodies
 
 
-def test_a_broker_that_does_not_answer_is_unavailable():
+@pytest.mark.parametrize("url", ["amqp://guest:guest@127.0.0.1:1/", "kafka://127.0.0.1:1"])
+def test_a_broker_that_does_not_answer_is_unavailable(url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(kafka, "_SECONDS_TO_PUBLISH", 1)
+    broker = broker_of(url, "group")
+    # More than librdkafka queues.
     with pytest.raises(Unavailable):
-        broker_of("amqp://guest:guest@127.0.0.1:1/", "group").publish("c", [Keyed("k", b"")])
+        broker.publish("channel", [Keyed("key", b"")] * 100_001)
+    if isinstance(broker, kafka.Kafka):
+        assert broker._producer.flush(0.1) == 0, "left to arrive later"
+    with pytest.raises(Unavailable):
+        broker.publish("channel", [Keyed("key", b"")])
 
 
-def _ask_to_end() -> None:
-    ours = signal.getsignal(signal.SIGTERM)
-    while signal.getsignal(signal.SIGTERM) is ours:
-        time.sleep(0.01)
-    os.kill(os.getpid(), signal.SIGTERM)
+def test_what_a_kafka_never_takes_is_refused_and_the_next_is_not():
+    embedded = EmbeddedKafka(CHANNELS)
+    broker = broker_of(f"kafka://{embedded.address}", "group")
+    with pytest.raises(Refused, match=r"^large: .*MSG_SIZE_TOO_LARGE"):
+        broker.publish(CHANNELS[0], [Keyed("large", b"x" * 2_000_000)])
+    broker.publish(CHANNELS[0], [Keyed("small", b"x")])
+    assert KafkaLog(embedded.address).replay(CHANNELS) == [b"x"]
+
+
+@pytest.mark.kafka
+def test_what_only_the_server_finds_too_large_is_refused(kafka_server: str):
+    topic = NewTopic(f"narrow-{uuid4().hex}", 1, 1, config={"max.message.bytes": "1000"})
+    admin = AdminClient({"bootstrap.servers": kafka_server})
+    admin.create_topics([topic])[topic.topic].result(30)
+    broker = broker_of(f"kafka://{kafka_server}", "group")
+    with pytest.raises(Refused, match=r"^large: "):
+        broker.publish(topic.topic, [Keyed("large", b"x" * 2000)])
+    broker.publish(topic.topic, [Keyed("small", b"x")])
+    assert KafkaLog(kafka_server).replay([topic.topic]) == [b"x"]
+
+
+@pytest.mark.rabbitmq
+def test_a_connection_that_the_server_closed_meanwhile_is_opened_again(rabbitmq_server: str):
+    create_channels(rabbitmq_server, CHANNELS, {})
+    broker = broker_of(rabbitmq_server, "group")
+    assert isinstance(broker, RabbitMQ)
+    broker.publish(CHANNELS[0], [Keyed("key", b"")])
+    first = broker._publisher.connection
+    with pytest.raises(Unavailable):
+        # The server answers to this by closing the channel, but not the connection.
+        broker.publish(f"none-{uuid4().hex}", [Keyed("key", b"")])
+    assert first.is_closed
+    broker.publish(CHANNELS[0], [Keyed("key", b"")])
+    # As after two heartbeats that nobody answered.
+    broker._publisher.connection._impl._transport._sock.shutdown(socket.SHUT_RDWR)
+    broker.publish(CHANNELS[0], [Keyed("key", b"")])
+    broker._publisher.connection.close()

@@ -1,18 +1,15 @@
-"""Flow C, whoever relays: two at once, one that was away, Debezium; and on real servers."""
+"""Flow C, whoever relays: two at once, one that was away or refused; and on real servers."""
 
 from __future__ import annotations
 
 import sys
 
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import httpx
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -28,7 +25,7 @@ from examples.flows.running import ROOT, Chosen
 from examples.running.environments import plain
 from examples.running.processes import Processes
 from examples.running.servers import EmbeddedKafka, Otelope
-from tests.e2e.flows import agreement, shop
+from tests.e2e.flows import agreement, readme, shop
 from tests.e2e.flows.harness import Witnesses, started
 from tests.e2e.flows.test_c_outbox import PLACED, STORIES
 from tests.e2e.servers import Missing
@@ -46,19 +43,8 @@ PlaceOrder by web-shop
   - stored in orders-db by orders
   OrderPlaced by orders
     - stored in the outbox of orders-db by orders"""
-# Nobody tells that Debezium has sent something; who handles it does.
+# Nobody tells that Debezium has sent something; who handles that does.
 BY_DEBEZIUM = "\n".join(line for line in PLACED.splitlines() if "by relay" not in line)
-
-
-@pytest.fixture
-def database(postgresql_server: str) -> Iterator[str]:
-    """The URL of a PostgreSQL database of its own."""
-    name = f"flows_{uuid4().hex[:8]}"
-    with psycopg.connect(postgresql_server, autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        url = sa.make_url(postgresql_server).set(drivername="postgresql+psycopg", database=name)
-        yield url.render_as_string(hide_password=False)
-        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.mark.postgresql
@@ -73,8 +59,8 @@ def test_two_relays_on_postgresql(
         published = flow.published()
         agreement.check_published(flow, published["orders.events"], "OrderPlaced", "OrderRejected")
         agreement.check_published(flow, published["shipping.events"], "OrderShipped")
-        assert "relay: events" in flow.running.reached("relay")
-        assert "relay: events" in flow.running.reached("relay-2")
+        assert "relay: events of orders-db" in flow.running.reached("relay")
+        assert "relay: events of orders-db" in flow.running.reached("relay-2")
 
 
 @pytest.mark.postgresql
@@ -120,23 +106,39 @@ def test_over_rabbitmq(rabbitmq_server: str, otelope_up: Otelope, tmp_path: Path
         agreement.check(flow, shop.buy(flow.running), STORIES)
 
 
-def test_a_relay_tries_again_later_each_time(tmp_path: Path):
+def test_a_relay_tries_again_later_each_time_and_the_other_outbox_goes_on(tmp_path: Path):
     kafka = EmbeddedKafka(["numbers"])
-    orders, shipping = (
-        SqlDatabase(f"sqlite:///{tmp_path / name}.db", name) for name in ("orders", "shipping")
-    )
-    urls = {"ORDERS_DB": str(orders.engine.url), "SHIPPING_DB": str(shipping.engine.url)}
+    orders, shipping = _databases(tmp_path)
+    orders.create()
     with Processes(tmp_path) as processes:
-        program = [sys.executable, "-m", "examples.flows.c_outbox.relay"]
-        processes.start("relay", program, plain(BROKER=f"kafka://{kafka.address}", **urls), ROOT)
-        # It finds no tables yet.
-        processes.said("relay", r"again in 0\.1 s(.|\n)* in 0\.2 s(.|\n)* in 0\.4 s", 30)
-        orders.create()
-        shipping.create()
-        with orders.engine.begin() as transaction:
-            transaction.execute(sa.insert(orders.tables.outbox), [_row("key", 1)])
-        processes.said("relay", r"reached db: delete\(outbox\)", 30)
-    assert KafkaLog(kafka.address).replay(["numbers"]) == [b"key 1"]
+        _start_relay(processes, kafka, orders, shipping)
+        # It finds no tables there yet.
+        pauses = (rf"shipping-db: tries again in 0\.{n} s(.|\n)*" for n in (1, 2, 4))
+        processes.said("relay", "".join(pauses), 30)
+        for database in (orders, shipping):
+            database.create()
+            _fill(database, _row(database.name, 1))
+            processes.said("relay", rf"reached db: delete\(outbox of {database.name}\)", 30)
+        assert "orders-db: tries" not in processes.output("relay")
+    published = KafkaLog(kafka.address).replay(["numbers"])
+    assert sorted(published) == [b"orders-db 1", b"shipping-db 1"]
+    assert processes.exit_codes == {"relay": 0}
+
+
+def test_what_the_broker_refuses_stays_with_what_follows_it_and_the_others_go_on(tmp_path: Path):
+    kafka = EmbeddedKafka(["numbers"])
+    orders, shipping = databases = _databases(tmp_path)
+    for database in databases:
+        database.create()
+    refused = [{**_row("large", 1), "payload": "x" * 2_000_000}, _row("large", 2)]
+    _fill(orders, *refused, _row("small", 1), _row("small", 2))
+    with Processes(tmp_path) as processes:
+        _start_relay(processes, kafka, orders, shipping)
+        processes.said("relay", r"(?s)set aside until the next start: large:.*(delete.*){2}", 30)
+    assert KafkaLog(kafka.address).replay(["numbers"]) == [b"small 1", b"small 2"]
+    with orders.engine.connect() as connection:
+        left = connection.execute(sa.select(orders.tables.outbox.c.id))
+        assert [row.id for row in left] == ["large 1", "large 2"]
     assert processes.exit_codes == {"relay": 0}
 
 
@@ -158,6 +160,8 @@ def test_a_relay_that_was_away_for_an_hour(
         command = command._replace(timestamp=command.timestamp - HOUR_MS)
         flow.running.post(command)
         (waiting,) = flow.tells(command, WAITING)["root"]["children"]
+        (_, event) = flow.stored()
+        readme.check("c_outbox", "stuck", readme.printed_stuck(flow, event))
         flow.running.start("relay")
         root, placed, ship, shipped = nodes_of(flow.tells(command, PLACED)["root"])
         sent = flow.waited(lambda: _span_of(flow, placed), "the span of OrderPlaced")
@@ -176,7 +180,7 @@ def test_a_relay_that_was_away_for_an_hour(
     assert placed["span_id"] in [link["span_id"] for link in made["links"]]
 
 
-def test_debezium_relays(otelope_up: Otelope, tmp_path: Path):
+def test_what_debezium_would_send_is_enough(otelope_up: Otelope, tmp_path: Path):
     with started("c", tmp_path, otelope_up) as flow:
         flow.running.stop("relay")
         command = shop.order_of("captured")
@@ -189,15 +193,16 @@ def test_debezium_relays(otelope_up: Otelope, tmp_path: Path):
 
 def _route_as_debezium(flow: Witnesses) -> None:
     """
-    Send each row as Debezium's outbox event router does: its value is the payload.
+    Send each row as Debezium's outbox event router would, which itself is not run here.
 
-    This process is not instrumented, as Kafka Connect is not.
+    The value is the payload, the key is aggregateid. As Kafka Connect, this process is not
+    instrumented.
     """
     producer = Producer({"bootstrap.servers": flow.running.broker.removeprefix("kafka://")})
     orders = flow.running.databases["orders"]
     with orders.engine.connect() as connection:
         for row in connection.execute(sa.select(orders.tables.outbox)):
-            headers = [("id", row.id), ("eventType", row.type)]
+            headers = [("id", row.id)]
             producer.produce(row.aggregatetype, row.payload, row.aggregateid, headers=headers)
     assert producer.flush(30) == 0
 
@@ -216,6 +221,29 @@ def _row(key: str, number: int) -> dict[str, str]:
         "type": "Number",
         "payload": f"{key} {number}",
     }
+
+
+def _databases(directory: Path) -> list[SqlDatabase]:
+    return [
+        SqlDatabase(f"sqlite:///{directory / name}.db", name) for name in ("orders", "shipping")
+    ]
+
+
+def _start_relay(
+    processes: Processes, kafka: EmbeddedKafka, orders: SqlDatabase, shipping: SqlDatabase
+) -> None:
+    environment = plain(
+        BROKER=f"kafka://{kafka.address}",
+        ORDERS_DB=str(orders.engine.url),
+        SHIPPING_DB=str(shipping.engine.url),
+    )
+    program = [sys.executable, "-m", "examples.flows.c_outbox.relay"]
+    processes.start("relay", program, environment, ROOT)
+
+
+def _fill(database: SqlDatabase, *rows: dict[str, str]) -> None:
+    with database.engine.begin() as transaction:
+        transaction.execute(sa.insert(database.tables.outbox), list(rows))
 
 
 def _is_empty(database: SqlDatabase) -> bool:
