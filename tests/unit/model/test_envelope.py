@@ -197,3 +197,19 @@ def test_what_is_read_again_lets_out_what_its_type_does(monkeypatch: pytest.Monk
 def test_what_is_no_envelope_cannot_be_read(text: str | bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - json has messages of its own
         Envelope.from_json(text)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": 7},
+        {"type": 7},
+        {"source": {"name": "orders", "version": 2}},
+        {"parentId": 7},
+        {"timestamp": "2026-01-01T00:00:00Z"},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_field_of_another_kind_cannot_be_read(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="a field is of another kind"):
+        Envelope.from_dict({**WIRE, **wrong})
