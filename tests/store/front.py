@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
@@ -11,7 +9,7 @@ from otelope.store import StoreError
 from otelope.store.embedded import EmbeddedEngine
 
 
-CREDENTIALS = base64.b64encode(b"user:pass word").decode()
+CREDENTIALS = ("user", "pass word")
 
 
 class Front(ThreadingHTTPServer):
@@ -33,8 +31,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         options = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.headers["Authorization"] != f"Basic {CREDENTIALS}":
-            self._answer(403, b"Code: 516. DB::Exception: Authentication failed")
+        if (self.headers["X-ClickHouse-User"], self.headers["X-ClickHouse-Key"]) != CREDENTIALS:
+            self._answer(403, b"Code: 516. DB::Exception: Authentication failed", code=516)
             return
         try:
             self._answer(200, self._run(options, body))
@@ -42,12 +40,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(500, str(error).encode())
 
     def _run(self, options: dict[str, str], body: bytes) -> bytes:
-        assert options["database"] == "otelope"
+        assert options.get("database", "otelope") == "otelope"
         insert = options.get("query")
         if insert is not None:
-            statement, _, settings = insert.removesuffix(" FORMAT RowBinary").partition(
-                " SETTINGS "
-            )
+            statement, _, settings = insert.rpartition(" FORMAT ")[0].partition(" SETTINGS ")
             assert insert != statement
             pairs = dict(pair.split(" = ") for pair in settings.split(", ")) if settings else {}
             self.server.engine.write(
@@ -57,6 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
                     name: value.strip("'") if value.startswith("'") else int(value)
                     for name, value in pairs.items()
                 },
+                insert.rpartition(" FORMAT ")[2],
             )
             return b""
         parameters = {
@@ -66,12 +63,14 @@ class _Handler(BaseHTTPRequestHandler):
         }
         statement = body.decode()
         if "default_format" in options:
-            return self.server.engine.read(statement, parameters)
+            return self.server.engine.read(statement, parameters, options["default_format"])
         self.server.engine.run(statement)
         return b""
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _answer(self, status: int, body: bytes, code: int = 0) -> None:
         self.send_response(status)
+        if code:
+            self.send_header("X-ClickHouse-Exception-Code", str(code))
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -2,6 +2,7 @@
 
 from otelope.store.clickhouse import Store, open_store
 from otelope.store.errors import CannotOpenError, StoreError
+from otelope.store.server import Server
 
 
-__all__ = ["CannotOpenError", "Store", "StoreError", "open_store"]
+__all__ = ["CannotOpenError", "Server", "Store", "StoreError", "open_store"]

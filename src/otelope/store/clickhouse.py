@@ -8,11 +8,13 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from otelope.store import statements
+from otelope.store import schema, statements
 from otelope.store.embedded import EmbeddedEngine
 from otelope.store.engine import Engine, Parameter, literal
 from otelope.store.errors import CannotOpenError, StoreError
 from otelope.store.remote import RemoteEngine
+from otelope.store.server import Server
+from otelope.store.tables import Layout
 
 
 _decoder = msgspec.json.Decoder(list[Any])
@@ -33,14 +35,6 @@ class Store:
     def __init__(self, engine: Engine, hold_back_ms: int = 0) -> None:
         self._engine = engine
         self.hold_back_ms = hold_back_ms
-        try:
-            self._prepare()
-        except CannotOpenError:
-            engine.close()
-            raise
-        except StoreError as error:
-            engine.close()
-            raise CannotOpenError(f"The tables of the store cannot be made: {error}") from None
 
     def ingest(self, table: str, rows: bytes, token: str) -> None:
         """
@@ -81,43 +75,59 @@ class Store:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _prepare(self) -> None:
-        tables = self._engine.read("SHOW TABLES LIKE 'schema_version'", {})
-        found = self.ask("schema_version")[0][0] if tables else 0
-        if found > statements.SCHEMA_VERSION:
-            raise CannotOpenError(
-                f"The store was written by a newer otelope (schema {found}, this one knows "
-                f"{statements.SCHEMA_VERSION}): upgrade with pip install -U 'otelope[up]', or "
-                "choose another directory with --data."
-            )
-        if found == statements.SCHEMA_VERSION:
-            return
-        for statement in statements.schema():
-            self._engine.run(statement)
-        version = statements.SCHEMA_VERSION.to_bytes(4, "little")
-        self._engine.write(statements.insert("schema_version"), version, {})
 
-
-def open_store(dsn: str) -> Store:
+def open_store(store: str | Server) -> Store:
     """
-    Open the store that a DSN names.
+    Open a store. A directory gets its tables; a server has them from `otelope schema apply`.
 
     Args:
-        dsn: ``chdb:///absolute/directory``, a directory's path, or
-            ``http[s]://user:password@host:port/database`` of a ClickHouse server.
+        store: ``chdb:///absolute/directory``, a directory's path, a ClickHouse server's address
+            (see `Server.from_url`), or the server itself.
 
     Raises:
         CannotOpenError: With what to do about it.
     """
-    url = urlsplit(dsn)
+    if isinstance(store, Server):
+        return _open_server(store)
+    url = urlsplit(store)
     if url.scheme in ("http", "https"):
-        return Store(RemoteEngine(url), hold_back_ms=_HOLD_BACK_MS)
+        return _open_server(Server.from_url(store))
     if url.scheme == "chdb":
         if url.netloc or not url.path.strip("/"):
-            raise CannotOpenError(f"{dsn!r} names no directory: write chdb:///absolute/directory.")
-        return Store(EmbeddedEngine(Path(unquote(url.path))))
-    if "://" in dsn:
+            raise CannotOpenError(
+                f"{store!r} names no directory: write chdb:///absolute/directory."
+            )
+        return _open_directory(Path(unquote(url.path)))
+    if "://" in store:
         raise CannotOpenError(
-            f"{dsn!r} is no store: use chdb:///directory, http://host:8123/database or a path."
+            f"{store!r} is no store: use chdb:///directory, http://host:8123/database or a path."
         )
-    return Store(EmbeddedEngine(Path(dsn).expanduser().absolute()))
+    return _open_directory(Path(store).expanduser().absolute())
+
+
+def _open_server(server: Server) -> Store:
+    engine = RemoteEngine(server)
+    try:
+        schema.check_version(engine)
+    except StoreError as error:
+        engine.close()
+        raise _cannot_open(engine, error) from None
+    return Store(engine, hold_back_ms=_HOLD_BACK_MS)
+
+
+def _open_directory(directory: Path) -> Store:
+    engine = EmbeddedEngine(directory)
+    try:
+        if schema.version(engine) != statements.SCHEMA_VERSION:
+            for _ in schema.apply(engine, Layout()):
+                pass
+    except StoreError as error:
+        engine.close()
+        raise _cannot_open(engine, error) from None
+    return Store(engine)
+
+
+def _cannot_open(engine: Engine, error: StoreError) -> CannotOpenError:
+    if isinstance(error, CannotOpenError):
+        return error
+    return CannotOpenError(f"The tables of the store in {engine.where} cannot be used: {error}")

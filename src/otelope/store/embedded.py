@@ -34,6 +34,7 @@ class EmbeddedEngine:
 
     def __init__(self, directory: Path) -> None:
         self._failure, connect = _chdb()
+        self.where = str(directory)
         self._lock = _lock(directory)
         try:
             self._path = str(directory / "engine")
@@ -51,17 +52,25 @@ class EmbeddedEngine:
         with self._writing:
             self._query(self._writer, statement, "Null", {})
 
-    def read(self, statement: str, parameters: Mapping[str, str]) -> bytes:
+    def read(
+        self, statement: str, parameters: Mapping[str, str], form: str = "JSONCompactEachRow"
+    ) -> bytes:
         """As `Engine.read`."""
         with self._reading:
-            return self._query(self._reader, statement, "JSONCompactEachRow", parameters)
+            return self._query(self._reader, statement, form, parameters)
 
-    def write(self, statement: str, rows: bytes, settings: Mapping[str, str | int]) -> None:
+    def write(
+        self,
+        statement: str,
+        rows: bytes,
+        settings: Mapping[str, str | int],
+        form: str = "RowBinary",
+    ) -> None:
         """As `Engine.write`."""
         # Not Connection.send_insert: in chDB 26.9 its finish() says that rows were written when
         # their commit has failed, on a full disk for one.
         with _readable(rows) as path, self._writing:
-            source = f"FROM INFILE {quoted(path)} {clause(settings)} FORMAT RowBinary"
+            source = f"FROM INFILE {quoted(path)} {clause(settings)} FORMAT {form}"
             self._query(self._writer, f"{statement} {source}", "Null", {})
 
     def close(self) -> None:

@@ -16,22 +16,43 @@ class Engine(Protocol):
     Failures are `otelope.store.errors.StoreError`.
     """
 
+    @property
+    def where(self) -> str:
+        """The directory, or the server's address without its password."""
+        ...
+
     def run(self, statement: str) -> None:
         """Run a statement that answers nothing."""
         ...
 
-    def read(self, statement: str, parameters: Mapping[str, str]) -> bytes:
-        """Run a question; the answer has one JSON array per line, per row."""
+    def read(
+        self, statement: str, parameters: Mapping[str, str], form: str = "JSONCompactEachRow"
+    ) -> bytes:
+        """
+        Run a question.
+
+        Args:
+            statement: With ``{name:Type}`` placeholders.
+            parameters: For these, as `literal` writes them.
+            form: ClickHouse's name of the answer's format; one JSON array per line, per row.
+        """
         ...
 
-    def write(self, statement: str, rows: bytes, settings: Mapping[str, str | int]) -> None:
+    def write(
+        self,
+        statement: str,
+        rows: bytes,
+        settings: Mapping[str, str | int],
+        form: str = "RowBinary",
+    ) -> None:
         """
-        Insert rows in the format RowBinary; returns when they are committed.
+        Insert rows; returns when they are committed.
 
         Args:
             statement: The insert, up to its columns.
             rows: At most a million: more are not committed as one.
             settings: For this statement.
+            form: ClickHouse's name of the rows' format.
         """
         ...
 
@@ -57,6 +78,11 @@ def _escaped(text: str) -> str:
 def quoted(text: str) -> str:
     """Text as a string of ClickHouse's SQL."""
     return "'" + _escaped(text).replace("'", "\\'") + "'"
+
+
+def identifier(name: str) -> str:
+    """A name of a database or a table in ClickHouse's SQL."""
+    return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
 def clause(settings: Mapping[str, str | int]) -> str:

@@ -9,3 +9,13 @@ class StoreError(Exception):
 
 class CannotOpenError(StoreError):
     """The store cannot be opened; the message says what to do."""
+
+
+class NoTablesError(CannotOpenError):
+    """A server has no tables of otelope's."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"There are no tables of otelope at {where}: make them with `otelope schema apply`, "
+            "or name the right database with --clickhouse-database."
+        )

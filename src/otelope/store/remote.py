@@ -2,99 +2,212 @@
 
 from __future__ import annotations
 
-import base64
-import http.client
-import ssl
-import threading
-
 from collections.abc import Mapping
-from urllib.parse import SplitResult, unquote, urlencode
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
-from otelope.store.engine import clause
-from otelope.store.errors import CannotOpenError, StoreError
+import urllib3
+
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from otelope.store.engine import clause, identifier
+from otelope.store.errors import CannotOpenError, NoTablesError, StoreError
+from otelope.store.server import Host, Server
 
 
-_TIMEOUT = 30.0
-_PORTS = {"http": 8123, "https": 8443}
+# The first with `PROJECTION … INDEX … TYPE basic`, by which an id is found.
+OLDEST_VERSION = (26, 3)
+
+_OK = 200
+_CONNECT_SECONDS = 5.0
+# What the network may add to what the server was given.
+_SLACK_SECONDS = 5.0
+_KEPT_CONNECTIONS = 16
+# https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
+_UNKNOWN_TABLE, _UNKNOWN_DATABASE, _TIMEOUT_EXCEEDED = 60, 81, 159
+_ACCESS_DENIED, _UNKNOWN_USER, _WRONG_PASSWORD, _AUTHENTICATION_FAILED = 497, 192, 193, 516
 
 
 class RemoteEngine:
     """
-    The engine behind ``http://user:password@host:port/database``.
+    The engine of a server.
 
-    Connections are kept and used again. What fails on a kept one, which the server may have
-    closed meanwhile, is asked again on a new one; inserts too: their token makes it safe.
+    Connections are kept and used again. What fails on its way is tried on the next host, and the
+    first may be tried twice, as it may have closed a kept connection; inserts too: their token
+    makes it safe.
 
     Raises:
-        CannotOpenError: Nothing answers there.
+        CannotOpenError: Nothing answers there, or something that will not do.
     """
 
-    def __init__(self, url: SplitResult) -> None:
-        self._url = url
-        self._where = f"{url.scheme}://{url.hostname}:{url.port or _PORTS[url.scheme]}"
-        self._database = url.path.strip("/") or "default"
-        self._headers = {"Content-Type": "application/octet-stream"}
-        if url.username:
-            pair = f"{unquote(url.username)}:{unquote(url.password or '')}".encode()
-            self._headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-        self._idle: list[http.client.HTTPConnection] = []
-        self._lock = threading.Lock()
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._hosts = list(server.hosts)
+        headers = {"Content-Type": "application/octet-stream"}
+        if server.user or server.password:
+            headers["X-ClickHouse-User"] = server.user or "default"
+            headers["X-ClickHouse-Key"] = server.password
+        self._pool = urllib3.PoolManager(
+            maxsize=_KEPT_CONNECTIONS,
+            headers={name: value.encode().decode("latin-1") for name, value in headers.items()},
+            retries=False,
+            **_certificates(server),
+        )
         try:
-            self.read("SELECT 1", {})
+            answer = self._post({"default_format": "TSV"}, b"SELECT version()")
+            self._check(answer.decode("utf-8", "replace").strip())
+        except CannotOpenError:
+            self.close()
+            raise
         except StoreError as error:
             self.close()
             raise CannotOpenError(
-                f"The ClickHouse server at {self._where} does not answer: {error}"
+                f"The ClickHouse server at {server.where} cannot be used: {error}"
             ) from None
+
+    @property
+    def where(self) -> str:
+        """As `Server.where`."""
+        return self._server.where
+
+    def make_database(self, on_cluster: str) -> None:
+        """Make the server's database where there is none."""
+        name = identifier(self._server.database)
+        self._post({}, f"CREATE DATABASE IF NOT EXISTS {name} {on_cluster}".encode())
 
     def run(self, statement: str) -> None:
         """As `Engine.run`."""
-        self._post({}, statement.encode())
+        self._post({"database": self._server.database}, statement.encode())
 
-    def read(self, statement: str, parameters: Mapping[str, str]) -> bytes:
+    def read(
+        self, statement: str, parameters: Mapping[str, str], form: str = "JSONCompactEachRow"
+    ) -> bytes:
         """As `Engine.read`."""
         options = {f"param_{name}": value for name, value in parameters.items()}
-        options["default_format"] = "JSONCompactEachRow"
+        options |= {
+            "database": self._server.database,
+            "default_format": form,
+            # Who gave up waiting leaves no work behind.
+            "max_execution_time": str(self._server.timeout),
+        }
         return self._post(options, statement.encode())
 
-    def write(self, statement: str, rows: bytes, settings: Mapping[str, str | int]) -> None:
+    def write(
+        self,
+        statement: str,
+        rows: bytes,
+        settings: Mapping[str, str | int],
+        form: str = "RowBinary",
+    ) -> None:
         """As `Engine.write`."""
-        self._post({"query": f"{statement} {clause(settings)} FORMAT RowBinary"}, rows)
+        query = f"{statement} {clause(settings)} FORMAT {form}"
+        self._post({"database": self._server.database, "query": query}, rows)
 
     def close(self) -> None:
         """As `Engine.close`."""
-        with self._lock:
-            for connection in self._idle:
-                connection.close()
-            self._idle.clear()
+        self._pool.clear()
 
     def _post(self, options: Mapping[str, str], body: bytes) -> bytes:
-        target = "/?" + urlencode({"database": self._database, **options})
-        while True:
-            connection, fresh = self._connection()
+        hosts = list(self._hosts)
+        failure: HTTPError | None = None
+        for host in [hosts[0], *hosts]:
             try:
-                connection.request("POST", target, body, self._headers)
-                response = connection.getresponse()
-                answer = response.read()
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                if fresh:
-                    raise StoreError(f"{type(error).__name__}: {error}") from None
+                answer = self._pool.request(
+                    "POST",
+                    f"{self._server.url(host)}?{urlencode(options)}",
+                    body=body,
+                    timeout=urllib3.Timeout(
+                        connect=_CONNECT_SECONDS, read=self._server.timeout + _SLACK_SECONDS
+                    ),
+                )
+            except ReadTimeoutError:
+                raise StoreError(self._too_slow()) from None
+            except HTTPError as error:
+                failure = error
                 continue
-            with self._lock:
-                self._idle.append(connection)
-            if response.status != http.client.OK:
-                text = answer.decode("utf-8", "replace").partition("\n")[0]
-                raise StoreError(text or f"status {response.status}")
-            return answer
+            if host != hosts[0]:
+                self._hosts = [host, *(each for each in hosts if each != host)]
+            if answer.status != _OK:
+                raise self._refused(answer, host)
+            return answer.data
+        raise StoreError(_why(failure))
 
-    def _connection(self) -> tuple[http.client.HTTPConnection, bool]:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop(), False
-        host = self._url.hostname or "localhost"
-        port = self._url.port or _PORTS[self._url.scheme]
-        if self._url.scheme == "https":
-            context = ssl.create_default_context()
-            return http.client.HTTPSConnection(host, port, timeout=_TIMEOUT, context=context), True
-        return http.client.HTTPConnection(host, port, timeout=_TIMEOUT), True
+    def _refused(self, answer: urllib3.BaseHTTPResponse, host: Host) -> StoreError:
+        text = answer.data.decode("utf-8", "replace").partition("\n")[0].strip()
+        code = int(answer.headers.get("X-ClickHouse-Exception-Code", 0))
+        server = self._server
+        if code in (_AUTHENTICATION_FAILED, _UNKNOWN_USER, _WRONG_PASSWORD):
+            return CannotOpenError(
+                f"The ClickHouse server at {server.where} does not let "
+                f"{server.user or 'default'!r} in: user or password is wrong. Give them by "
+                "--clickhouse-user and OTELOPE_CLICKHOUSE_PASSWORD."
+            )
+        if code == _ACCESS_DENIED:
+            return StoreError(
+                f"{server.user or 'default'!r} may not do that; grant it, or name another user "
+                f"({text})"
+            )
+        if code in (_UNKNOWN_DATABASE, _UNKNOWN_TABLE):
+            return NoTablesError(server.where)
+        if code == _TIMEOUT_EXCEEDED:
+            return StoreError(self._too_slow())
+        if not code and not text.startswith("Code:"):
+            return StoreError(
+                f"what answers at {server.url(host)} is not ClickHouse's HTTP interface (status "
+                f"{answer.status}): it listens on port 8123, or 8443 with TLS"
+            )
+        return StoreError(text)
+
+    def _check(self, version: str) -> None:
+        numbers = version.split(".")[:2]
+        if not all(number.isdecimal() for number in numbers):
+            raise StoreError(f"it answers {version[:40]!r} when asked for its version")
+        if tuple(map(int, numbers)) < OLDEST_VERSION:
+            oldest = ".".join(map(str, OLDEST_VERSION))
+            raise CannotOpenError(
+                f"The ClickHouse server at {self._server.where} is {version}: otelope needs "
+                f"{oldest} or newer."
+            )
+
+    def _too_slow(self) -> str:
+        return (
+            f"no answer within {self._server.timeout:g} s; wait longer with --clickhouse-timeout"
+        )
+
+
+def _certificates(server: Server) -> dict[str, Any]:
+    named = {
+        "ca_certs": server.ca_file,
+        "cert_file": server.cert_file,
+        "key_file": server.key_file,
+    }
+    given = {name: path for name, path in named.items() if path}
+    for path in given.values():
+        if not Path(path).is_file():
+            raise CannotOpenError(f"There is no file {path} to read certificates from.")
+    return given
+
+
+def _why(failure: HTTPError | None) -> str:
+    # urllib3's own texts name objects by their address.
+    cause = failure.__cause__ or failure.__context__ if failure else None
+    if isinstance(failure, NameResolutionError):
+        return "its name is not known"
+    if isinstance(failure, SSLError):
+        return (
+            f"TLS failed ({failure}); name the certificates to trust with --clickhouse-ca-file, "
+            "and see whether it is an https:// address"
+        )
+    if isinstance(failure, NewConnectionError) and isinstance(cause, OSError) and cause.strerror:
+        return f"no connection ({cause.strerror})"
+    if isinstance(failure, ConnectTimeoutError):
+        return f"no connection within {_CONNECT_SECONDS:g} s"
+    return f"the connection broke ({cause or failure})"

@@ -7,7 +7,7 @@ FROM
         id, type, kind, kind_inferred, toUnixTimestamp64Micro(ts) / 1e3 AS timestamp,
         source_name, source_version, parent_id, parent_inferred, parent_lag_ms, channel,
         trace_id, span_id, service,
-        id IN
+        id GLOBAL IN
         (
             SELECT envelope_id FROM deliveries
             WHERE outcome = 'error' AND started >= fromUnixTimestamp64Nano({since:Int64}, 'UTC')
@@ -21,7 +21,7 @@ FROM
         AND ts <= fromUnixTimestamp64Nano({until:Int64}, 'UTC')
         AND ({text:String} = '' OR positionCaseInsensitiveUTF8(body, {text:String}) > 0)
         AND ({failed:Int8} < 0 OR failed = {failed:Int8})
-        AND ({stuck:Int64} = 0 OR id IN
+        AND ({stuck:Int64} = 0 OR id GLOBAL IN
         (
             SELECT envelope_id
             FROM

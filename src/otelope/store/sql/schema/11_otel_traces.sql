@@ -17,19 +17,13 @@ CREATE TABLE IF NOT EXISTS otel_traces
     Duration UInt64 CODEC(T64, ZSTD(1)),
     StatusCode LowCardinality(String),
     StatusMessage String CODEC(ZSTD(1)),
-    Events Nested
-    (
-        Timestamp DateTime64(9, 'UTC'),
-        Name LowCardinality(String),
-        Attributes Map(LowCardinality(String), String)
-    ) CODEC(ZSTD(1)),
-    Links Nested
-    (
-        TraceId String,
-        SpanId String,
-        TraceState String,
-        Attributes Map(LowCardinality(String), String)
-    ) CODEC(ZSTD(1))
+    `Events.Timestamp` Array(DateTime64(9, 'UTC')) CODEC(ZSTD(1)),
+    `Events.Name` Array(LowCardinality(String)) CODEC(ZSTD(1)),
+    `Events.Attributes` Array(Map(LowCardinality(String), String)) CODEC(ZSTD(1)),
+    `Links.TraceId` Array(String) CODEC(ZSTD(1)),
+    `Links.SpanId` Array(String) CODEC(ZSTD(1)),
+    `Links.TraceState` Array(String) CODEC(ZSTD(1)),
+    `Links.Attributes` Array(Map(LowCardinality(String), String)) CODEC(ZSTD(1))
 )
 ENGINE = MergeTree
 ORDER BY (TraceId, Timestamp, SpanId)
