@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.contract.stores import service
 from tests.contract.web import web_server
+from tests.service import service
 
 
 __all__ = ["service", "web_server"]

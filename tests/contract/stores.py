@@ -6,14 +6,7 @@ import inspect
 
 from typing import Any, NamedTuple
 
-import pytest
-
 import otelope
-
-from otelope import instrumentor
-from otelope.core.guard import guard
-from otelope.core.operation import ambient_delivery
-from otelope.testing.spans import Service
 
 
 class Style(NamedTuple):
@@ -42,17 +35,6 @@ def insertion(table: str, row: dict[str, Any], place: Any, ending: str) -> str:
     """An INSERT of these columns, the parameters written as the library wants them."""
     places = (place(name, number) for number, name in enumerate(row, 1))
     return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(places)}) {ending}"  # noqa: S608 - its own names
-
-
-@pytest.fixture
-def service(monkeypatch):
-    monkeypatch.setattr(guard, "strict", True)
-    instrumentor.uninstrument()
-    service = Service()
-    service.instrument()
-    yield service
-    instrumentor.uninstrument()
-    assert ambient_delivery() is None
 
 
 def event(type_="OrderPlaced", **payload):

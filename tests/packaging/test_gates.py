@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from importlib.metadata import distribution, distributions, entry_points
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ else:
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+LONGEST_ADAPTER = 60
 LOCKS = ("constraints.txt", "constraints-lowest.txt")
 
 
@@ -79,6 +81,12 @@ def test_every_client_library_is_forbidden_outside_of_adapters():
     assert set(contract["forbidden_modules"]) - {"fastapi"} == {
         row.imports.split(".")[0] for row in TABLE
     }
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_an_adapter_is_short(row):
+    lines = Path(find_spec(row.module).origin).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= LONGEST_ADAPTER, "the core is missing a word: see CONTRIBUTING.md"
 
 
 def test_every_folder_of_code_has_a_coverage_floor():

@@ -10,25 +10,13 @@ import otelope
 
 from otelope import instrumentor
 from otelope.core.guard import guard
-from otelope.core.operation import ambient_delivery
 from otelope.model import contracts
 from otelope.model.identity import identify
 from otelope.testing.messages import foreign_id, make
-from otelope.testing.spans import Service, parent, span_spot
+from otelope.testing.spans import parent, span_spot
 
 
 HOUR_MS = 3_600_000
-
-
-@pytest.fixture
-def service(monkeypatch):
-    monkeypatch.setattr(guard, "strict", True)
-    instrumentor.uninstrument()
-    service = Service()
-    service.instrument()
-    yield service
-    instrumentor.uninstrument()
-    assert ambient_delivery() is None
 
 
 def trace_of(id_):

@@ -15,13 +15,11 @@ import otelope
 from otelope import instrumentor
 from otelope.core.adapter import Adapter
 from otelope.core.carriers import PAIRS
-from otelope.core.guard import guard
 from otelope.core.message import Message
-from otelope.core.operation import ambient_delivery
 from otelope.model.envelope import Envelope, Source
 from otelope.model.identity import identify
 from otelope.testing.messages import foreign_id
-from otelope.testing.spans import Service, links, parent, span_spot
+from otelope.testing.spans import links, parent, span_spot
 
 
 KAFKA = Adapter(system="kafka", carrier=PAIRS, sites=())
@@ -29,17 +27,6 @@ KAFKA = Adapter(system="kafka", carrier=PAIRS, sites=())
 
 class RolledBackError(Exception):
     pass
-
-
-@pytest.fixture
-def service(monkeypatch):
-    monkeypatch.setattr(guard, "strict", True)
-    instrumentor.uninstrument()
-    service = Service()
-    service.instrument()
-    yield service
-    instrumentor.uninstrument()
-    assert ambient_delivery() is None
 
 
 def elsewhere(type_):

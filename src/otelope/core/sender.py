@@ -25,7 +25,7 @@ from otelope.core.placement import Placement, Spot, place_again, place_envelope
 from otelope.core.propagation import injected
 from otelope.core.records import DeliveryRecord, RecordedBy, Recorder
 from otelope.core.shared import Origin, Shared
-from otelope.core.surroundings import Surroundings, link_back, surroundings
+from otelope.core.surroundings import Surroundings, surroundings
 from otelope.model.envelope import Envelope
 from otelope.model.identity import Identity
 
@@ -153,18 +153,14 @@ class Sender:
         here: Surroundings,
         now: int,
     ) -> Span:
-        span = self._shared.tracing.start(
+        return self._shared.start(
             f"{operation} {message.channel or envelope.type}",
             SpanKind.PRODUCER,
             attributes_of(message, envelope, adapter.system, operation, self._shared.kind),
             placement,
-            context=here.context,
-            contexts=(here.span_context,),
-            started_ns=now,
+            here,
+            now,
         )
-        if placement.back_link:
-            link_back(here.span, span.get_span_context())
-        return span
 
 
 class Sending:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from opentelemetry.trace import Span, SpanKind
 
 from otelope.core.contracts import Contracts, Leaving
 from otelope.core.memory import Known, Memory
 from otelope.core.operation import ambient_delivery
-from otelope.core.placement import Cause
+from otelope.core.placement import Cause, Placement
 from otelope.core.records import EnvelopeRecord, RecordedBy, Recorder
 from otelope.core.settings import Traces
+from otelope.core.surroundings import Surroundings, link_back
 from otelope.core.tracing import Tracing
 from otelope.model.envelope import Envelope, Kind
 from otelope.model.identity import Identity
@@ -112,3 +115,26 @@ class Shared:
             cause,
             delivery.span_id if delivery is not None and caused_here else 0,
         )
+
+    def start(
+        self,
+        name: str,
+        kind: SpanKind,
+        attributes: Mapping[str, Any],
+        placement: Placement,
+        here: Surroundings,
+        started_ns: int,
+    ) -> Span:
+        """Start a span, and link what is current here to it where its placement says so."""
+        span = self.tracing.start(
+            name,
+            kind,
+            attributes,
+            placement,
+            context=here.context,
+            contexts=(here.span_context,),
+            started_ns=started_ns,
+        )
+        if placement.back_link:
+            link_back(here.span, span.get_span_context())
+        return span

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from types import TracebackType
@@ -52,23 +52,25 @@ class Execute:
     Args:
         target: ``module:Class.method``.
         database: What the library knows of its connections.
-        statement: As SQL; empty where it cannot be known.
+        statement: SQL, as text or bytes: always the same, or that of a call.
         connection: Which executes it; by default, on what the method is called.
         rows: The parameters, a row each; asked for an INSERT only.
+        plain: From a parameter to its value, where the library lets values be wrapped.
         written: How many rows were, given the library's answer and the call; negative where it
             does not tell.
-        tag: What the database says that it did; empty where the library does not tell, None when
-            the database has not answered yet.
+        tag: What the database says that it did, as text or bytes; empty where the library does
+            not tell, None when the database has not answered yet.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     database: Database
-    statement: Callable[[Call], str]
+    statement: str | Callable[[Call], Any]
     connection: Callable[[Call], Any] = lambda call: call.instance
-    rows: Callable[[Call], Sequence[Row]] = lambda _: ()
+    rows: Callable[[Call], Iterable[Row]] = lambda _: ()
+    plain: Callable[[Any], Any] | None = None
     written: Callable[[Any, Call], int] = lambda _, __: -1
-    tag: Callable[[Any, Call], str | None] = lambda _, __: ""
+    tag: Callable[[Any, Call], Any] = lambda _, __: ""
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
@@ -107,11 +109,13 @@ class Execute:
     ) -> _Execution | None:
         with guard:
             call = Call(wrapping.parameters, instance, args, kwargs)
-            statement = self.statement(call)
+            statement = self.statement
+            if not isinstance(statement, str):
+                statement = _text(statement(call))
             instrumenter = wrapping.instrumenter
             envelopes: list[Envelope] = []
             if _inserts(statement):
-                envelopes = instrumenter.envelopes_in(self.rows(call))
+                envelopes = instrumenter.envelopes_in(self.rows_of(call))
             if not envelopes and not instrumenter.transactions.open:
                 return None
             connection = self.connection(call)
@@ -121,6 +125,16 @@ class Execute:
                     self, instrumenter, call, connection, statement, envelopes, pending
                 )
         return None
+
+    def rows_of(self, call: Call) -> Sequence[Row]:
+        """The rows of a call, their values plain; none where they are generated."""
+        rows = self.rows(call)
+        # What is generated can be read once.
+        if not isinstance(rows, list | tuple):
+            return ()
+        if self.plain is None:
+            return rows
+        return [_plain(row, self.plain) for row in rows if row]
 
 
 class _Execution:
@@ -172,7 +186,8 @@ class _Execution:
             if not site.database.in_transaction(connection):
                 self._transactions.hear(connection, "COMMIT")
             return
-        self._transactions.hear(connection, self._statement, site.tag(self.answer, self._call))
+        tag = site.tag(self.answer, self._call)
+        self._transactions.hear(connection, self._statement, tag if tag is None else _text(tag))
         if self._transactions.pending(connection) and not site.database.in_transaction(connection):
             # Its end stood somewhere in a text with more than one statement.
             self._transactions.abandon(connection)
@@ -199,7 +214,17 @@ class _Execution:
         written = self._site.written(self.answer, self._call)
         if written < 0:
             return _LEAVES_OUT.search(self._statement) is None
-        return written >= len(self._site.rows(self._call))
+        return written >= len(self._site.rows_of(self._call))
+
+
+def _text(said: Any) -> str:
+    return said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+
+
+def _plain(row: Row, plain: Callable[[Any], Any]) -> Row:
+    if isinstance(row, Mapping):
+        return {column: plain(value) for column, value in row.items()}
+    return [plain(value) for value in row]
 
 
 def _inserts(statement: str) -> bool:

@@ -14,10 +14,10 @@ from otelope.core.attributes import attributes_of_store
 from otelope.core.carriers import MAPPING, Carrier
 from otelope.core.message import Message
 from otelope.core.operation import drawn_span_id, end_span, metadata_of, type_of
-from otelope.core.placement import Placement, Spot, place_envelope, place_store
+from otelope.core.placement import Spot, place_envelope, place_store
 from otelope.core.records import DeliveryRecord, EnvelopeRecord, Operation, Outcome, RecordedBy
 from otelope.core.shared import Shared
-from otelope.core.surroundings import Surroundings, link_back, surroundings
+from otelope.core.surroundings import Surroundings, surroundings
 from otelope.core.telling import Telling, is_told
 from otelope.model.envelope import Envelope
 
@@ -107,7 +107,8 @@ class Storer:
             placement = place_store(
                 own, known.spot if known else None, here.spot, traces=shared.traces
             )
-        span = self._start(envelope, name, placement, here, now)
+        attributes = attributes_of_store(envelope, name, shared.kind)
+        span = shared.start(f"store {name}", SpanKind.INTERNAL, attributes, placement, here, now)
         context = span.get_span_context()
         trace_id = context.trace_id or (placement.parent or own).trace_id
         if origin is None:
@@ -119,22 +120,6 @@ class Storer:
         who: RecordedBy = "maker" if shared.memory.made_here(envelope.id) else "receiver"
         record = origin.record(spot, context.trace_flags, envelope.channel, who, now)
         return _Stored(envelope, span, trace_id, record, first)
-
-    def _start(
-        self, envelope: Envelope, name: str, placement: Placement, here: Surroundings, now: int
-    ) -> Span:
-        span = self._shared.tracing.start(
-            f"store {name}",
-            SpanKind.INTERNAL,
-            attributes_of_store(envelope, name, self._shared.kind),
-            placement,
-            context=here.context,
-            contexts=(here.span_context,),
-            started_ns=now,
-        )
-        if placement.back_link:
-            link_back(here.span, span.get_span_context())
-        return span
 
 
 class Storing:

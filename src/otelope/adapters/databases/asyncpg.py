@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.store_sites import Database, Execute, Row
+from otelope.core.store_sites import Database, Execute
 
 
 _CONNECTION = "asyncpg.connection:Connection"
 
 
-def executed(call: Call) -> str:
-    return str(call["query"] or call["command"])
+def executed(call: Call) -> Any:
+    return call["query"] or call["command"]
 
 
-def bound(call: Call) -> Sequence[Row]:
+def bound(call: Call) -> Any:
     return [call.args[1:]]
-
-
-def bound_each(call: Call) -> Sequence[Row]:
-    rows = call["args"]
-    # What is generated can be read once.
-    return rows if isinstance(rows, list | tuple) else ()
 
 
 DATABASE = Database(
@@ -43,13 +37,13 @@ ADAPTER = Adapter(
             executed,
             rows=bound,
             written=lambda status, _: int(status.rpartition(" ")[2]),
-            tag=lambda status, _: str(status),
+            tag=lambda status, _: status,
         ),
-        Execute(f"{_CONNECTION}.executemany", DATABASE, executed, rows=bound_each),
+        Execute(f"{_CONNECTION}.executemany", DATABASE, executed, rows=lambda call: call["args"]),
         Execute(f"{_CONNECTION}.fetch", DATABASE, executed, rows=bound),
         Execute(f"{_CONNECTION}.fetchrow", DATABASE, executed, rows=bound),
         Execute(f"{_CONNECTION}.fetchval", DATABASE, executed, rows=bound),
-        Execute(f"{_CONNECTION}.close", DATABASE, lambda _: "ROLLBACK"),
-        Execute(f"{_CONNECTION}.terminate", DATABASE, lambda _: "ROLLBACK"),
+        Execute(f"{_CONNECTION}.close", DATABASE, "ROLLBACK"),
+        Execute(f"{_CONNECTION}.terminate", DATABASE, "ROLLBACK"),
     ),
 )

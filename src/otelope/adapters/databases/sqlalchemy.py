@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
-
-from sqlalchemy.engine import Connection
 
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.store_sites import Database, Execute, Row
+from otelope.core.store_sites import Database, Execute
 
 
 _CONNECTION = "sqlalchemy.engine.base:Connection"
 
 
-def named(connection: Connection) -> str:
+def named(connection: Any) -> str:
     url = connection.engine.url
     # SQLite's is a path, or none.
     return PurePath(url.database or "").name.replace(":memory:", "") or url.get_backend_name()
 
 
-def executed(call: Call) -> str:
-    return str(call["context"].statement)
+def executed(call: Call) -> Any:
+    return call["context"].statement
 
 
-def bound(call: Call) -> Sequence[Row]:
+def bound(call: Call) -> Any:
     context = call["context"]
     # As the application gave them, before the columns' types made JSON text of its data.
-    rows: Sequence[Row] = context.compiled_parameters if context.compiled else context.parameters
-    return rows
+    return context.compiled_parameters if context.compiled else context.parameters
 
 
 def counted(_: Any, call: Call) -> int:
@@ -45,7 +41,6 @@ DATABASE = Database(
     in_transaction=lambda connection: not connection._is_autocommit_isolation(),  # noqa: SLF001 - the public way asks the database
     aborts=lambda connection: connection.dialect.name == "postgresql",
 )
-
 # The events of SQLAlchemy's own tell of a commit before it is done, and stay on in the engines
 # when they are removed. Savepoints are statements.
 ADAPTER = Adapter(
@@ -57,8 +52,8 @@ ADAPTER = Adapter(
         ),
         Execute(f"{_CONNECTION}._exec_insertmany_context", DATABASE, executed, rows=bound),
         *(
-            Execute(f"{_CONNECTION}._{verb}{phases}_impl", DATABASE, says)
-            for verb, says in (("commit", lambda _: "COMMIT"), ("rollback", lambda _: "ROLLBACK"))
+            Execute(f"{_CONNECTION}._{verb}{phases}_impl", DATABASE, verb.upper())
+            for verb in ("commit", "rollback")
             for phases in ("", "_twophase")
         ),
     ),

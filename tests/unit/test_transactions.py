@@ -9,23 +9,11 @@ import pytest
 import otelope
 
 from otelope import instrumentor
-from otelope.core.guard import guard
 from otelope.core.telling import Telling, is_told
-from otelope.testing.spans import Service
 
 
 class Connection:
     """A library's; nothing is asked of it."""
-
-
-@pytest.fixture
-def service(monkeypatch):
-    monkeypatch.setattr(guard, "strict", True)
-    instrumentor.uninstrument()
-    service = Service()
-    service.instrument()
-    yield service
-    instrumentor.uninstrument()
 
 
 @pytest.fixture
