@@ -57,7 +57,7 @@ def renew(name: str, options: tuple[str, ...], requirements: str) -> list[str]:
         path.unlink(missing_ok=True)
     command = [
         *(sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--universal"),
-        *("--fork-strategy=fewest", "--no-header", "--no-annotate", "--no-emit-index-url"),
+        *("--fork-strategy=fewest", "--no-header", "--no-annotate"),
         *(*options, *sys.argv[1:], f"--output-file={path}", "pyproject.toml", "-"),
     ]
     done = subprocess.run(command, check=False, cwd=ROOT, input=requirements.encode())

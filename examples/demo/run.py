@@ -8,9 +8,7 @@ free ports, with everything they write in a temporary directory.
 from __future__ import annotations
 
 import itertools
-import os
 import sys
-import tempfile
 import time
 
 from collections.abc import Iterator
@@ -21,7 +19,8 @@ import httpx
 
 from examples.demo.expected import DECLINED, PAID, Step, step_of
 from examples.running.environments import instrument, instrumented
-from examples.running.processes import Failed, Interrupted, Processes, noted_signals
+from examples.running.processes import Failed, Processes
+from examples.running.program import run
 from examples.running.servers import SECONDS_TO_START, EmbeddedKafka, start_otelope
 from otelope import new_id
 from otelope.cli.render import tree_lines
@@ -120,24 +119,7 @@ class Demo:
 
 def main() -> int:
     """Run the demo until Ctrl-C; with ONCE=1, until two orders have been told."""
-    once = os.environ.get("ONCE", "0") not in ("", "0")
-    try:
-        with (
-            noted_signals() as interruption,
-            tempfile.TemporaryDirectory(prefix="otelope-demo-") as name,
-            Processes(Path(name), interruption) as processes,
-        ):
-            _show(processes, Path(name), once=once)
-    except Interrupted:
-        return 130 if once else 0
-    except (Failed, FileNotFoundError) as failure:
-        print(f"demo: {failure}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # Whoever read this has gone, and Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
+    return run("demo", _show)
 
 
 def _show(processes: Processes, directory: Path, *, once: bool) -> None:

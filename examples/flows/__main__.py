@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-import tempfile
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import Any
 
 from examples.flows.domain.orders import PlaceOrder
 from examples.flows.expected import FAILED, PLACED, REJECTED, Shape, is_complete
-from examples.flows.flow import PACKAGES, Flow, flow_of
+from examples.flows.flow import PACKAGES, flow_of
 from examples.flows.running import Chosen, Running
 from examples.flows.web_shop import command_of
-from examples.running.processes import Failed, Interrupted, Processes, noted_signals
+from examples.running.processes import Failed, Processes
+from examples.running.program import run
 from examples.running.servers import start_otelope
 from otelope.cli.render import tree_lines
 from otelope.cli.style import style_for
@@ -46,27 +46,11 @@ def main() -> int:
     if sys.argv[1:] not in [[letter] for letter in PACKAGES]:
         print(f"usage: python -m examples.flows {'|'.join(PACKAGES)}", file=sys.stderr)
         return 2
-    once = os.environ.get("ONCE", "0") not in ("", "0")
-    try:
-        with (
-            noted_signals() as interruption,
-            tempfile.TemporaryDirectory(prefix="otelope-flow-") as name,
-            Processes(Path(name), interruption) as processes,
-        ):
-            _show(flow_of(sys.argv[1]), processes, Path(name), once=once)
-    except Interrupted:
-        return 130 if once else 0
-    except (Failed, FileNotFoundError) as failure:
-        print(f"flow {sys.argv[1]}: {failure}", file=sys.stderr)
-        return 1
-    except BrokenPipeError:
-        # Whoever read this has gone, and Python would complain when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    return 0
+    return run(f"flow {sys.argv[1]}", _show)
 
 
-def _show(flow: Flow, processes: Processes, directory: Path, *, once: bool) -> None:
+def _show(processes: Processes, directory: Path, *, once: bool) -> None:
+    flow = flow_of(sys.argv[1])
     chosen = Chosen(os.environ.get("DATABASE"), os.environ.get("BROKER"))
     programs = ", ".join(program.name for program in flow.programs)
     _say(f"Starting otelope up, {'' if chosen.broker else 'a Kafka, '}{programs} ...\n")

@@ -37,14 +37,10 @@ def read(text: bytes | str) -> Envelope:
         envelope = Envelope.from_json(text)
     except ValueError as error:
         raise Unreadable(str(error)) from error
-    texts = (envelope.id, envelope.type, envelope.parent_id or "", envelope.source.name)
-    if not (
-        all(isinstance(each, str) for each in texts)
-        and isinstance(envelope.timestamp, int | float)
-        and 0 < envelope.timestamp <= _LAST_MILLISECONDS
-        and envelope.kind in ("command", "event")
-    ):
-        raise Unreadable("id, type, parentId, source, timestamp or kind is of another kind")
+    if not 0 < (envelope.timestamp or 0) <= _LAST_MILLISECONDS:
+        raise Unreadable(f"no date: {envelope.timestamp}")
+    if envelope.kind not in ("command", "event"):
+        raise Unreadable(f"neither command nor event: {envelope.kind}")
     return envelope
 
 
