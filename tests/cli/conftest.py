@@ -59,9 +59,9 @@ def program(*arguments: str) -> list[str]:
 
 
 @contextmanager
-def running_up(data: Path) -> Iterator[Up]:
+def running_up(data: Path, *options: str) -> Iterator[Up]:
     process = subprocess.Popen(
-        program("up", "--grpc-port", "0", "--http-port", "0", "--data", str(data)),
+        program("up", "--grpc-port", "0", "--http-port", "0", "--data", str(data), *options),
         env=environment(),
         stdout=subprocess.PIPE,
         text=True,

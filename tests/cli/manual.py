@@ -17,8 +17,12 @@ from otelope.cli.contracts import contract_lines
 from otelope.cli.doctor import report_lines
 from otelope.cli.find import envelope_table
 from otelope.cli.render import tree_lines
+from otelope.cli.stitch import sent_line
 from otelope.cli.style import Style
 from otelope.cli.tail import item_line
+from otelope.model.identity import stitched_trace_id
+from otelope.stitch import chain_spans
+from otelope.stitch.destination import DEFAULT_ENDPOINT
 from tests.cli.story import START, failures, order, tree, walk
 
 
@@ -77,6 +81,12 @@ def example_contracts() -> str:
         },
     ]
     return "\n".join(contract_lines(types, _STYLE))
+
+
+def example_stitch() -> str:
+    trace_id = f"{stitched_trace_id(order()['id']):032x}"
+    count = sum(1 for _ in chain_spans(tree(order())))
+    return sent_line(trace_id, count, DEFAULT_ENDPOINT)
 
 
 def example_doctor() -> str:

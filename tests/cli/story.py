@@ -49,6 +49,7 @@ def envelope(
         "parent_inferred": parent_inferred,
         "lag_ms": None,
         "channel": channel,
+        "cause_span_id": None,
         "trace_id": f"{where.trace_id:032x}",
         "span_id": f"{where.span_id:016x}",
         "service": source[0],

@@ -180,8 +180,9 @@ class TestSettings:
     def test_a_name_from_nowhere(self):
         assert "unset it" in one(settings.look({"OTELOPE_QQQQQQQQ": "1"})).advice
 
-    def test_the_store_is_the_command_s_own(self):
-        assert one(settings.look({"OTELOPE_STORE": "/x"})).text == "all defaults"
+    @pytest.mark.parametrize("name", ["OTELOPE_STORE", "OTELOPE_JAEGER_URL"])
+    def test_some_are_the_commands_own(self, name):
+        assert one(settings.look({name: "/x"})).text == "all defaults"
 
     @pytest.mark.parametrize("entry", fields(Settings), ids=lambda entry: entry.name)
     def test_every_setting_is_known(self, entry):

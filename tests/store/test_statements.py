@@ -12,6 +12,7 @@ from otelope.store import statements
 
 
 STORE = Path(otelope.store.__file__).parent
+SOURCES = [*STORE.glob("*.py"), *(STORE.parent / "stitch").glob("*.py")]
 ASKING = {"ask": 0, "_ask": 0, "_kin": 0, "_stored_after": 1, "query": 0}
 
 
@@ -50,7 +51,7 @@ def test_each_file_holds_one_statement_and_says_what_for():
 
 def asked() -> set[str]:
     found = set()
-    for path in STORE.glob("*.py"):
+    for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(
                 node.func, ast.Attribute | ast.Name

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from otelope.cli import clickhouse
 from otelope.cli.questions import CannotAskError, NothingAnswersError, Questions
 from otelope.cli.up import default_data_directory
+
+
+if TYPE_CHECKING:
+    from otelope.store import Server
 
 
 DEFAULT_STORE = "http://127.0.0.1:4318"
@@ -33,15 +39,16 @@ class Opened(NamedTuple):
     note: str
 
 
-def open_questions(store: str | None, environ: Mapping[str, str] = os.environ) -> Opened:
+def open_questions(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Opened:
     """
-    Open what ``--store``, else ``OTELOPE_STORE`` names.
+    Open what an option names, else ``OTELOPE_STORE``, else ``OTELOPE_CLICKHOUSE``.
 
-    With neither it is the daemon on this machine, and where none runs, the default data directory.
+    With none of them it is the daemon on this machine, and where none runs, the default data
+    directory.
 
     Args:
-        store: ``http[s]://`` of a daemon, a directory or ``chdb:///directory``, or
-            ``clickhouse[s]://user:password@host:port/database``.
+        args: ``store`` may be ``http[s]://`` of a daemon, a directory or ``chdb:///directory``, or
+            ``clickhouse[s]://user:password@host:port/database``; of the rest see `clickhouse`.
         environ: The environment.
 
     Raises:
@@ -50,14 +57,13 @@ def open_questions(store: str | None, environ: Mapping[str, str] = os.environ) -
     # Each half is loaded by who needs it: HTTP takes 40 ms of start-up, the store 60.
     from otelope.cli.daemon import Daemon
 
-    chosen = store or environ.get(STORE_VARIABLE, "").strip()
+    if args.store and args.clickhouse:
+        raise CannotAskError("--store and --clickhouse name two to ask: leave one out")
+    chosen = args.store or (not args.clickhouse and environ.get(STORE_VARIABLE, "").strip())
     if chosen:
-        try:
-            scheme = urlsplit(chosen).scheme
-        except ValueError as error:
-            raise CannotAskError(f"{chosen!r} cannot be asked: {error}") from None
-        named = Daemon(chosen) if scheme in ("http", "https") else _open_store(chosen, scheme)
-        return Opened(named, "")
+        return Opened(_named(chosen, args, environ), "")
+    if server := clickhouse.server(args, environ):
+        return Opened(_direct(server), "")
     directory = default_data_directory()
     try:
         return Opened(Daemon(DEFAULT_STORE), "")
@@ -65,19 +71,26 @@ def open_questions(store: str | None, environ: Mapping[str, str] = os.environ) -
         if not (directory / _ENGINE).is_dir():
             raise
     note = f"nothing answers at {DEFAULT_STORE}; reading {directory} instead"
-    return Opened(_open_store(str(directory)), note)
+    return Opened(_direct(str(directory)), note)
 
 
-def _open_store(name: str, scheme: str = "") -> Questions:
-    from otelope.cli.direct import Direct
+def _named(store: str, args: argparse.Namespace, environ: Mapping[str, str]) -> Questions:
+    from otelope.cli.daemon import Daemon
 
+    try:
+        scheme = urlsplit(store).scheme
+    except ValueError as error:
+        raise CannotAskError(f"{store!r} cannot be asked: {error}") from None
+    if scheme in ("http", "https"):
+        return Daemon(store)
     if scheme in ("clickhouse", "clickhouses"):
-        return Direct(f"http{scheme.removeprefix('clickhouse')}{name[len(scheme) :]}")
-    path = name.removeprefix("chdb://")
+        url = f"http{scheme.removeprefix('clickhouse')}{store[len(scheme) :]}"
+        return _direct(clickhouse.server_at(url, args, environ))
+    path = store.removeprefix("chdb://")
     if "://" in path:
         raise CannotAskError(
-            f"{name!r} is no store: name a running `otelope up` (http://host:4318), a data "
-            "directory, or a ClickHouse server (clickhouse://user:password@host:8123/database)"
+            f"{store!r} is no store: name a running `otelope up` (http://host:4318), a data "
+            "directory, or a ClickHouse server with --clickhouse"
         )
     directory = Path(path).expanduser().absolute()
     if not (directory / _ENGINE).is_dir():
@@ -85,4 +98,10 @@ def _open_store(name: str, scheme: str = "") -> Questions:
             f"{directory} is no data directory of otelope: name the one that `otelope up --data` "
             "was given"
         )
-    return Direct(str(directory))
+    return _direct(str(directory))
+
+
+def _direct(store: str | Server) -> Questions:
+    from otelope.cli.direct import Direct
+
+    return Direct(store)

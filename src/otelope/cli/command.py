@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from otelope.cli import contracts, doctor, find, tail, tree, up
+from otelope.cli import clickhouse, contracts, doctor, find, schema, stitch, tail, tree, up
 from otelope.cli.asking import DEFAULT_STORE, STORE_VARIABLE, open_questions
 from otelope.cli.output import prepare_streams, say
 from otelope.cli.questions import BadQuestionError, CannotAskError
@@ -47,18 +47,19 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {_version()}")
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
-    shared = argparse.ArgumentParser(add_help=False)
+    server = clickhouse.options()
+    shared = argparse.ArgumentParser(add_help=False, parents=[server])
     shared.add_argument("--json", action="store_true", help="write JSON, for programs")
     shared.add_argument(
         "--store",
         metavar="URL|DIR",
-        help="whom to ask: http://host:port of an `otelope up`, its data directory while it does "
-        "not run, or clickhouse://user:password@host:port/database (default: "
-        f"{STORE_VARIABLE}, else {DEFAULT_STORE})",
+        help="whom to ask: http://host:port of an `otelope up`, or its data directory while it "
+        f"does not run (default: {STORE_VARIABLE}, else {DEFAULT_STORE})",
     )
-    for command in (tree, tail, find, contracts, doctor):
+    for command in (tree, tail, find, contracts, stitch, doctor):
         command.add_parser(subparsers, shared)
-    up.add_parser(subparsers)
+    up.add_parser(subparsers, server)
+    schema.add_parser(subparsers, server)
     return parser
 
 
@@ -67,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
     if not getattr(args, "asks", False):
         status = args.func(args)
         return status
-    opened = open_questions(args.store)
+    opened = open_questions(args)
     if opened.note:
         say(opened.note)
     try:

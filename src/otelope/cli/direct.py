@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from otelope.cli.questions import BadQuestionError, Candidates, CannotAskError, Page
-from otelope.store import CannotOpenError, StoreError, open_store, questions
+from otelope.store import CannotOpenError, Server, StoreError, open_store, questions
 from otelope.store.contracts import contracts
 
 
 class Direct:
     """
-    A store by its DSN, as `otelope.store.open_store` takes it.
+    A store, as `otelope.store.open_store` takes it.
 
     Raises:
         CannotAskError: It cannot be opened.
     """
 
-    def __init__(self, dsn: str) -> None:
-        self.where = dsn
+    def __init__(self, store: str | Server) -> None:
+        self.where = store.where if isinstance(store, Server) else store
         try:
-            self._store = open_store(dsn)
+            self._store = open_store(store)
         except CannotOpenError as error:
             raise CannotAskError(_as_clause(error)) from None
 

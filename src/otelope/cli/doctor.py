@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         "opentelemetry": opentelemetry.look(),
         "settings": settings.look(),
         "destination": destination.look(),
-        "processes": processes.look(args.store),
+        "processes": processes.look(args),
     }
     healthy = not any(each.level == "attention" for found in sections.values() for each in found)
     if args.json:

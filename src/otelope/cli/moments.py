@@ -76,6 +76,19 @@ def moment(text: str, now: float | None = None) -> float:
         ) from None
 
 
+def length(text: str) -> float:
+    """
+    A length of time (``90s``, ``10m``, ``2h``, ``7d``) in milliseconds.
+
+    Raises:
+        ValueError: It is none.
+    """
+    found = _ago.fullmatch(text.strip())
+    if not found:
+        raise ValueError(f"{text!r} is no length of time: write 90s, 10m, 2h or 7d")
+    return float(found[1]) * _UNITS[found[2]]
+
+
 def _two(ms: float, large: float, large_unit: str, small: float, small_unit: str) -> str:
     whole, rest = divmod(ms, large)
     parts = int(rest // small)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from otelope.cli.jaeger import EXAMPLE, JAEGER_VARIABLE, jaeger_address, trace_lines, trace_urls
 from otelope.cli.moments import clock
 from otelope.cli.output import print_json, say
 from otelope.cli.questions import Candidates, Questions
@@ -27,19 +28,39 @@ def add_parser(subparsers: Any, shared: argparse.ArgumentParser) -> None:
         description="Shows the whole causation tree around an envelope: what caused it and what "
         "it caused, who handled each envelope and how that ended.",
         epilog="A kind in parentheses is inferred from the type's name. Times are those since "
-        "the parent. Exit status: 0 shown, 1 unknown or ambiguous, 2 nobody to ask.",
+        f"the parent. With {JAEGER_VARIABLE}={EXAMPLE} the pages of its traces in Jaeger follow. "
+        "Exit status: 0 shown, 1 unknown or ambiguous, 2 nobody to ask.",
     )
-    parser.add_argument(
-        "id",
-        metavar="ID",
-        help=f"an envelope's id, its first {_SHORTEST_PREFIX} or more characters, or a trace id",
-    )
+    add_id(parser)
     parser.add_argument("--ids", action="store_true", help="show the id of every envelope")
     parser.set_defaults(func=run, asks=True)
 
 
 def run(args: argparse.Namespace, questions: Questions) -> int:
     """Print the tree; 1 when the id is unknown, ambiguous or too short."""
+    jaeger = jaeger_address()
+    found = asked_tree(args, questions)
+    if found is None:
+        return 1
+    urls = trace_urls(jaeger, found) if jaeger else []
+    if args.json:
+        from otelope.store.trees import dump
+
+        if jaeger:
+            found["trace_urls"] = urls
+        sys.stdout.writelines(dump(found))
+        print()
+    else:
+        style = style_for(sys.stdout)
+        for line in tree_lines(found, style, asked=args.id, ids=args.ids):
+            print(line)
+        for line in trace_lines(urls, style):
+            print(line)
+    return 0
+
+
+def asked_tree(args: argparse.Namespace, questions: Questions) -> dict[str, Any] | None:
+    """The tree around ``args.id``; None when it means nothing or several, which is then said."""
     found = questions.tree(args.id)
     if found is None:
         if args.json:
@@ -48,19 +69,20 @@ def run(args: argparse.Namespace, questions: Questions) -> int:
             f"nothing is known of {args.id!r} at {questions.where}; `otelope find` lists what is "
             "stored"
         )
-        return 1
+        return None
     if isinstance(found, Candidates):
         _show_candidates(args, found)
-        return 1
-    if args.json:
-        from otelope.store.trees import dump
+        return None
+    return found
 
-        sys.stdout.writelines(dump(found))
-        print()
-    else:
-        for line in tree_lines(found, style_for(sys.stdout), asked=args.id, ids=args.ids):
-            print(line)
-    return 0
+
+def add_id(parser: argparse.ArgumentParser) -> None:
+    """Add the argument that `asked_tree` reads."""
+    parser.add_argument(
+        "id",
+        metavar="ID",
+        help=f"an envelope's id, its first {_SHORTEST_PREFIX} or more characters, or a trace id",
+    )
 
 
 def _show_candidates(args: argparse.Namespace, found: Candidates) -> None:

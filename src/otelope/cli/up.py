@@ -10,16 +10,26 @@ import sys
 import threading
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from otelope.cli import clickhouse, stitch
+from otelope.cli.questions import CannotAskError
 
 
-def add_parser(subparsers: Any) -> None:
+if TYPE_CHECKING:
+    from otelope.store import Server
+
+
+def add_parser(subparsers: Any, server: argparse.ArgumentParser) -> None:
     """Add the command to a program's sub-commands."""
     parser = subparsers.add_parser(
         "up",
+        parents=[server],
         help="collect envelopes over OTLP, store them and answer questions",
         description="Collects what instrumented programs send over OTLP, stores it, and answers "
-        "`otelope tree`, `tail`, `find`, `contracts` and `doctor`. Runs until it is interrupted.",
+        "`otelope tree`, `tail`, `find`, `contracts` and `doctor`. Runs until it is interrupted. "
+        "With a ClickHouse server it stores there, and answers from there; its tables come from "
+        "`otelope schema apply`.",
     )
     parser.add_argument(
         "--data",
@@ -47,6 +57,7 @@ def add_parser(subparsers: Any) -> None:
         default=4318,
         help="for OTLP over HTTP and for questions (default: %(default)s; 0: any)",
     )
+    stitch.add_options(parser)
     parser.set_defaults(func=run)
 
 
@@ -66,19 +77,32 @@ def run(args: argparse.Namespace) -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    data = (args.data or default_data_directory()).expanduser().absolute()
     try:
-        daemon = Daemon(str(data), Address(args.host, args.grpc_port, args.http_port))
-    except (CannotOpenError, CannotListenError) as error:
+        store = _store(args)
+        destination = stitch.stitching(args)
+        daemon = Daemon(store, Address(args.host, args.grpc_port, args.http_port))
+    except (CannotAskError, CannotOpenError, CannotListenError) as error:
         return _fail(str(error))
     host, grpc_port, http_port = daemon.address
+    where = store if isinstance(store, str) else store.where
     print(
-        f"otelope is up: OTLP gRPC {host}:{grpc_port}, HTTP {host}:{http_port}, data in {data}",
+        f"otelope is up: OTLP gRPC {host}:{grpc_port}, HTTP {host}:{http_port}, data in {where}",
         flush=True,
     )
+    stitcher = stitch.stitcher(args, destination, daemon) if destination else None
     stopped.wait()
+    if stitcher:
+        stitcher.stop()
     daemon.stop()
     return 0
+
+
+def _store(args: argparse.Namespace) -> str | Server:
+    if args.data and args.clickhouse:
+        raise CannotAskError("--data and --clickhouse name two places to store: leave one out")
+    if not args.data and (server := clickhouse.server(args)):
+        return server
+    return str((args.data or default_data_directory()).expanduser().absolute())
 
 
 def default_data_directory() -> Path:

@@ -13,7 +13,7 @@ import uvicorn
 from otelope.collector import grpc
 from otelope.collector.batching import GroupCommit
 from otelope.collector.http import application
-from otelope.store import open_store
+from otelope.store import Server, open_store
 
 
 MAX_REQUEST_BYTES = 20 * 1024 * 1024
@@ -39,24 +39,28 @@ class Daemon:
     A running collector.
 
     Args:
-        dsn: The store, as `otelope.store.open_store` reads it.
+        store: As `otelope.store.open_store` takes it.
         wanted: Where to listen; port 0 takes any that is free.
+
+    Attributes:
+        address: Where it listens.
+        store: Open until `stop`.
 
     Raises:
         CannotOpenError, CannotListenError: Nothing is left running.
     """
 
-    def __init__(self, dsn: str, wanted: Address) -> None:
+    def __init__(self, store: str | Server, wanted: Address) -> None:
         # The sockets come first: they are the cheapest to find wanting (the engine takes 0.3 s).
         # gRPC binds its own; trying before keeps its C core from writing to stderr.
         _listen(wanted.host, wanted.grpc_port, "--grpc-port").close()
         listener = _listen(wanted.host, wanted.http_port, "--http-port")
         try:
-            self._store = open_store(dsn)
+            self.store = open_store(store)
         except BaseException:
             listener.close()
             raise
-        self._commit = GroupCommit(self._store)
+        self._commit = GroupCommit(self.store)
         try:
             self._grpc, grpc_port = grpc.serve(
                 self._commit, wanted.host, wanted.grpc_port, MAX_REQUEST_BYTES
@@ -64,12 +68,12 @@ class Daemon:
         except grpc.PortTakenError:
             listener.close()
             self._commit.close()
-            self._store.close()
+            self.store.close()
             raise _cannot_listen(wanted.host, wanted.grpc_port, "--grpc-port") from None
         self.address = Address(wanted.host, grpc_port, listener.getsockname()[1])
         self._http = uvicorn.Server(
             uvicorn.Config(
-                application(self._store, self._commit, MAX_REQUEST_BYTES),
+                application(self.store, self._commit, MAX_REQUEST_BYTES),
                 log_config=None,
                 access_log=False,
                 lifespan="off",
@@ -89,7 +93,7 @@ class Daemon:
         stopped.wait()
         self._thread.join()
         self._commit.close()
-        self._store.close()
+        self.store.close()
 
     def _serve_http(self, listener: socket.socket) -> None:
         # Server.serve installs signal handlers in the main thread only; this is none.

@@ -72,6 +72,12 @@ def hashed(text: str) -> Identity:
     return _hashed(canonical(text))
 
 
+def stitched_trace_id(root_id: str) -> int:
+    """The trace that is made from the records of the chain below a root."""
+    text = canonical(root_id).encode("utf-8", "surrogatepass")
+    return _not_zero(sha256(b"otelope.stitch" + text).digest(), 0, 16)
+
+
 def new_id(parent: str | None = None) -> str:
     """
     A new otelope id, as canonical text.

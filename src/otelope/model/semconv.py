@@ -46,6 +46,9 @@ ENVELOPE_KIND_INFERRED: Final = "otelope.envelope.kind.inferred"
 # On the span of a transaction that stores the envelope
 STORE_NAME: Final = "otelope.store.name"
 
+# On the spans that are made from records
+STITCHED: Final = "otelope.stitched"
+
 # What is known of the parent when a record is written
 PARENT_TYPE: Final = "otelope.parent.type"
 PARENT_SOURCE: Final = "otelope.parent.source"

@@ -99,11 +99,10 @@ def envelope(store: Store, envelope_id: str) -> dict[str, Any] | None:
     if not rows:
         return None
     row = rows[0]
-    known = envelope_node([*row[:9], row[11], row[12], *row[14:17]])
+    known = envelope_node([*row[:9], *row[11:17]])
     known.update(
         parent_type=row[9] or None,
         parent_source=row[10] or None,
-        cause_span_id=row[13] or None,
         body=row[17],
     )
     return known

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from otelope.store import statements
-from otelope.store.engine import Engine
+from otelope.store.engine import Engine, identifier
 from otelope.store.errors import CannotOpenError, NoTablesError, StoreError
+from otelope.store.remote import RemoteEngine
 from otelope.store.tables import Existing, Found, Layout, Step, named, wanted
 
 
@@ -37,7 +38,7 @@ def version(engine: Engine) -> int:
     Raises:
         StoreError: The engine cannot answer.
     """
-    if not _rows(engine, "SHOW TABLES LIKE 'schema_version'"):
+    if "schema_version" not in _existing(engine):
         return 0
     return int(_rows(engine, statements.query("schema_version"))[0][0])
 
@@ -58,6 +59,20 @@ def check_version(engine: Engine) -> None:
             f"The tables at {engine.where} are of an older otelope (schema {found}, this one "
             f"needs {statements.SCHEMA_VERSION}): upgrade them with `otelope schema apply`."
         )
+
+
+def database_steps(engine: RemoteEngine, layout: Layout) -> list[Step]:
+    """
+    What must be done before `plan`, by `RemoteEngine.make_database`: nothing, or the database.
+
+    Raises:
+        StoreError: The engine cannot answer.
+    """
+    if engine.has_database():
+        return []
+    name = identifier(engine.database)
+    statement = f"CREATE DATABASE IF NOT EXISTS {name} {layout.on_cluster}".rstrip()
+    return [Step(f"make database {engine.database}", statement)]
 
 
 def plan(engine: Engine, layout: Layout) -> list[Step]:
@@ -124,7 +139,11 @@ def _refuse_newer(engine: Engine, found: int) -> None:
 
 def _existing(engine: Engine) -> dict[str, Found]:
     columns: dict[str, dict[str, str]] = {}
-    for table, column, kind in _rows(engine, statements.query("existing_columns")):
+    try:
+        rows = _rows(engine, statements.query("existing_columns"))
+    except NoTablesError:
+        return {}  # not even the database
+    for table, column, kind in rows:
         columns.setdefault(table, {})[column] = kind
     return {
         name: Found(kind, key, comment, create, columns.get(name, {}))

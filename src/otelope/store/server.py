@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from otelope.store.errors import CannotOpenError
@@ -63,15 +64,19 @@ class Server:
         return f"{self.scheme}://{_bracketed(host.name)}:{host.port}/"
 
     @classmethod
-    def from_url(cls, url: str) -> Server:
+    def from_url(cls, url: str, **defaults: Any) -> Server:
         """
         Read ``http[s]://[user:password@]host[:port][,host…][/database][?ca_file=…&timeout=…]``.
+
+        Args:
+            url: As above.
+            defaults: Fields for what the URL does not say.
 
         Raises:
             CannotOpenError: It is none; the message shows one.
         """
         try:
-            return cls._from(urlsplit(url))
+            return cls._from(urlsplit(url), defaults)
         except ValueError as error:
             # Not the URL itself: a password may stand in it.
             raise CannotOpenError(
@@ -79,14 +84,17 @@ class Server:
             ) from None
 
     @classmethod
-    def _from(cls, parts: SplitResult) -> Server:
+    def _from(cls, parts: SplitResult, defaults: Mapping[str, Any]) -> Server:
         if parts.scheme not in _PORTS:
             raise ValueError(f"it begins with {parts.scheme or 'no scheme'!r}, not http or https")
         credentials, _, hosts = parts.netloc.rpartition("@")
         user, _, password = credentials.partition(":")
-        options: dict[str, str | float] = {"user": unquote(user), "password": unquote(password)}
-        if database := unquote(parts.path.strip("/")):
-            options["database"] = database
+        said = {
+            "user": unquote(user),
+            "password": unquote(password),
+            "database": unquote(parts.path.strip("/")),
+        }
+        options = {**defaults, **{name: text for name, text in said.items() if text}}
         known = {field.name for field in fields(cls)} - {"hosts", "secure"}
         for name, value in parse_qsl(parts.query):
             if name not in known:
@@ -95,7 +103,7 @@ class Server:
         return cls(
             tuple(_host(part, _PORTS[parts.scheme]) for part in hosts.split(",")),
             secure=parts.scheme == "https",
-            **options,  # type: ignore[arg-type]  # only `timeout` is no text
+            **options,
         )
 
 

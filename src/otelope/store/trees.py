@@ -16,7 +16,8 @@ Tree = dict[str, Any]
 
 ENVELOPE_COLUMNS = (
     "id", "type", "kind", "kind_inferred", "timestamp", "source_name", "source_version",
-    "parent_id", "parent_inferred", "lag_ms", "channel", "trace_id", "span_id", "service",
+    "parent_id", "parent_inferred", "lag_ms", "channel", "cause_span_id", "trace_id", "span_id",
+    "service",
 )  # fmt: skip
 
 
@@ -27,6 +28,7 @@ def envelope_node(row: list[Any]) -> Node:
     node["kind"] = node["kind"] or None
     node["channel"] = node["channel"] or None
     node["parent_id"] = node["parent_id"] or None
+    node["cause_span_id"] = node["cause_span_id"] or None
     node["missing"] = False
     return node
 
@@ -36,7 +38,8 @@ def missing_node(envelope_id: str) -> Node:
     return {
         "id": envelope_id, "type": None, "kind": None, "kind_inferred": False, "timestamp": None,
         "source": None, "parent_id": None, "parent_inferred": False, "lag_ms": None,
-        "channel": None, "trace_id": None, "span_id": None, "service": None, "missing": True,
+        "channel": None, "cause_span_id": None, "trace_id": None, "span_id": None, "service": None,
+        "missing": True,
     }  # fmt: skip
 
 

@@ -49,3 +49,7 @@ def span_id(text: str) -> str:
 
 def lineage(text: str) -> str | None:
     return as_uuid(text).bytes[:8].hex() if minted(text) else None
+
+
+def stitched_trace_id(text: str) -> str:
+    return hashlib.sha256(b"otelope.stitch" + canonical(text).encode()).digest()[0:16].hex()

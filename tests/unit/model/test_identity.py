@@ -13,7 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from otelope.model import identity
-from otelope.model.identity import canonical, hashed, identify, new_id, new_id_in, new_trace_id
+from otelope.model.identity import (
+    canonical,
+    hashed,
+    identify,
+    new_id,
+    new_id_in,
+    new_trace_id,
+    stitched_trace_id,
+)
 from tests.unit.model import reference
 
 
@@ -35,6 +43,7 @@ def test_the_vectors(vector: dict[str, Any]) -> None:
     assert f"{found.trace_id:032x}" == vector["trace_id"]
     assert f"{found.span_id:016x}" == vector["span_id"]
     assert found.minted == (vector["lineage"] is not None)
+    assert f"{stitched_trace_id(vector['id']):032x}" == vector["stitched_trace_id"]
 
 
 @vectors
@@ -45,6 +54,7 @@ def test_the_vectors_agree_with_an_independent_implementation(vector: dict[str, 
     assert reference.lineage(text) == vector["lineage"]
     assert reference.trace_id(text) == vector["trace_id"]
     assert reference.span_id(text) == vector["span_id"]
+    assert reference.stitched_trace_id(text) == vector["stitched_trace_id"]
 
 
 minted_ids = st.builds(new_id, st.none() | st.uuids().map(str))
@@ -84,6 +94,7 @@ def test_it_agrees_with_an_independent_implementation(text: str) -> None:
     assert f"{found.trace_id:032x}" == reference.trace_id(text)
     assert f"{found.span_id:016x}" == reference.span_id(text)
     assert found.minted == reference.minted(text)
+    assert f"{stitched_trace_id(text):032x}" == reference.stitched_trace_id(text)
 
 
 @given(uuid_spellings())
@@ -101,6 +112,7 @@ def test_canonical_text_is_canonical(text: str) -> None:
 
 @given(st.text(st.characters()))
 def test_no_text_makes_it_raise(text: str) -> None:
+    assert 0 < stitched_trace_id(text) < 2**128
     for found in (identify(text), hashed(text)):
         assert 0 < found.trace_id < 2**128
         assert 0 < found.span_id < 2**64

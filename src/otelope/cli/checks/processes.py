@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import time
 
 from collections.abc import Mapping
@@ -21,23 +22,23 @@ _COUNTERS = ("seen", "stored", "spooled", "dropped")
 _FINE = ("instrumented", "not imported")
 
 
-def look(store: str | None, now: float | None = None) -> list[Finding]:
+def look(args: argparse.Namespace, now: float | None = None) -> list[Finding]:
     """
     One finding per process heard of in the last 24 hours, the latest first.
 
     Args:
-        store: As given to ``--store``: nobody to ask there needs attention.
+        args: Of the program; that nobody answers who is named there needs attention.
         now: Unix milliseconds.
     """
     try:
-        opened = open_questions(store)
+        opened = open_questions(args)
         try:
             processes = opened.questions.processes()
         finally:
             opened.questions.close()
     except (CannotAskError, BadQuestionError) as error:
-        if store:
-            return [Finding("attention", store, "cannot be asked", str(error))]
+        if named := args.store or args.clickhouse:
+            return [Finding("attention", named, "cannot be asked", str(error))]
         return [Finding("note", "store", str(error))]
     now = time.time() * 1000 if now is None else now
     where = opened.questions.where

@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from dataclasses import fields
 from difflib import get_close_matches
 
+from otelope.cli import clickhouse
 from otelope.cli.asking import STORE_VARIABLE
 from otelope.cli.checks.finding import Finding, warnings_of_otelope
+from otelope.cli.jaeger import JAEGER_VARIABLE
 from otelope.core.settings import Settings
 
 
 _PREFIX = "OTELOPE_"
+# Read by the commands, not by an instrumented program.
+_COMMANDS = (STORE_VARIABLE, JAEGER_VARIABLE, *clickhouse.VARIABLES)
 
 
 def look(environ: Mapping[str, str] = os.environ) -> list[Finding]:
@@ -24,7 +28,7 @@ def look(environ: Mapping[str, str] = os.environ) -> list[Finding]:
     known = {entry.metadata["env"]: entry for entry in fields(Settings)}
     for name in sorted(name for name in environ if name.startswith(_PREFIX)):
         text = environ[name].strip()
-        if not text or name == STORE_VARIABLE:
+        if not text or name in _COMMANDS:
             continue
         if name not in known:
             found.append(_unknown(name, list(known)))
@@ -43,6 +47,6 @@ def look(environ: Mapping[str, str] = os.environ) -> list[Finding]:
 
 
 def _unknown(name: str, known: list[str]) -> Finding:
-    close = get_close_matches(name, [*known, STORE_VARIABLE], n=1)
+    close = get_close_matches(name, [*known, *_COMMANDS], n=1)
     advice = f"did you mean {close[0]}?" if close else "unset it: this otelope does not read it"
     return Finding("attention", name, "is no setting", advice)

@@ -2,7 +2,7 @@
 SELECT
     id, type, kind, kind_inferred, toUnixTimestamp64Micro(ts) / 1e3 AS timestamp,
     source_name, source_version, parent_id, parent_inferred, parent_lag_ms, channel,
-    trace_id, span_id, service, version
+    cause_span_id, trace_id, span_id, service, version
 FROM envelopes
 WHERE id IN {ids:Array(String)}
 ORDER BY version DESC, ts

@@ -6,7 +6,7 @@ FROM
     SELECT
         id, type, kind, kind_inferred, toUnixTimestamp64Micro(ts) / 1e3 AS timestamp,
         source_name, source_version, parent_id, parent_inferred, parent_lag_ms, channel,
-        trace_id, span_id, service,
+        cause_span_id, trace_id, span_id, service,
         id GLOBAL IN
         (
             SELECT envelope_id FROM deliveries

@@ -2,7 +2,7 @@
 SELECT
     id, type, kind, kind_inferred, toUnixTimestamp64Micro(ts) / 1e3 AS timestamp,
     source_name, source_version, parent_id, parent_inferred, parent_lag_ms, channel,
-    trace_id, span_id, service, toUnixTimestamp64Micro(inserted) AS stored
+    cause_span_id, trace_id, span_id, service, toUnixTimestamp64Micro(inserted) AS stored
 FROM envelopes
 WHERE inserted >= fromUnixTimestamp64Micro({stored:Int64}, 'UTC')
     AND inserted <= now64(6) - toIntervalMillisecond({hold_back_ms:UInt32})

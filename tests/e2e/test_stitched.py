@@ -1,0 +1,126 @@
+"""A chain of foreign ids over a transport without headers: in Jaeger, stitched, it is one tree."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from examples.running import environments
+from otelope.model.identity import stitched_trace_id
+from tests.e2e import test_chains
+from tests.e2e.chain.traces import Chain
+from tests.e2e.test_chains import UNTRACEABLE, Sent, Style
+
+
+SAME_WITH_OTELOPE_IDS = Sent(foreign=False, via=UNTRACEABLE.via)
+
+Span = dict[str, Any]
+# Service, name, kind and the parent's name of each span.
+Shape = list[tuple[str, str, str, str]]
+
+
+@pytest.mark.parametrize(
+    "style",
+    [
+        pytest.param(Style("http", None), marks=pytest.mark.slow),
+        pytest.param(Style("confluent poll", "kafka_server"), marks=pytest.mark.kafka),
+    ],
+    ids=lambda style: style.name,
+)
+def test_it_has_the_shape_of_the_same_chain_with_otelope_ids(
+    style: Style,
+    jaeger_server,
+    otelope_up: tuple[str, str],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+):
+    address = request.getfixturevalue(style.server) if style.server else ""
+    chains = test_chains._run(style, address, otelope_up, tmp_path)
+    whole, pieces = chains[SAME_WITH_OTELOPE_IDS], chains[UNTRACEABLE]
+    assert len(whole.pieces()) == 1 < len(pieces.pieces())
+    root = pieces.nodes[0]["id"]
+
+    spans = stitched(root, otelope_up[1], jaeger_server)
+
+    assert shape(spans) == shape_of_original(whole)
+    assert {link for span in spans for link in span["links"]} == {
+        (each["trace_id"], each["span_id"]) for each in (*pieces.nodes, *pieces.deliveries)
+    }
+    assert [span["warnings"] for span in spans if span["warnings"]] == []
+    assert stitched(root, otelope_up[1], jaeger_server) == spans
+
+
+def stitched(root: str, store: str, jaeger) -> list[Span]:
+    """The spans that Jaeger has after `otelope stitch`, as soon as all are there."""
+    stitch = [sys.executable, "-m", "otelope", "stitch", root, "--json"]
+    done = subprocess.run(
+        [*stitch, "--store", store, "--to", jaeger.otlp],
+        check=False, capture_output=True, text=True, env=environments.plain(), timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    said = json.loads(done.stdout)
+    assert said["trace_id"] == f"{stitched_trace_id(root):032x}"
+    deadline = time.monotonic() + 30
+    while len(spans := jaeger_spans(jaeger.query, said["trace_id"])) < said["spans"]:
+        assert time.monotonic() < deadline, spans
+        time.sleep(0.1)
+    assert len(spans) == said["spans"]
+    return spans
+
+
+def jaeger_spans(url: str, trace_id: str) -> list[Span]:
+    answer = httpx.get(f"{url}/api/traces/{trace_id}", trust_env=False, timeout=30)
+    if answer.status_code == httpx.codes.NOT_FOUND:
+        return []
+    (trace,) = answer.json()["data"]
+    spans = []
+    for span in sorted(trace["spans"], key=lambda span: span["spanID"]):
+        by_kind: dict[str, list[tuple[str, str]]] = {"CHILD_OF": [], "FOLLOWS_FROM": []}
+        for each in span["references"]:
+            by_kind[each["refType"]].append((each["traceID"], each["spanID"]))
+        (_, parent), *others = by_kind["CHILD_OF"] or [("", "")]
+        assert others == []
+        spans.append(
+            {
+                "id": span["spanID"],
+                "parent": parent,
+                "name": span["operationName"],
+                "service": trace["processes"][span["processID"]]["serviceName"],
+                "kind": {tag["key"]: tag["value"] for tag in span["tags"]}["span.kind"],
+                "links": by_kind["FOLLOWS_FROM"],
+                "started": span["startTime"],
+                "duration": span["duration"],
+                "warnings": span["warnings"],
+            }
+        )
+    return spans
+
+
+def shape(spans: list[Span]) -> Shape:
+    """The tree by names; a parent that is not there fails."""
+    names = {span["id"]: span["name"] for span in spans} | {"": ""}
+    return sorted((s["service"], s["name"], s["kind"], names[s["parent"]]) for s in spans)
+
+
+def shape_of_original(chain: Chain) -> Shape:
+    (trace_id,) = {node["trace_id"] for node in chain.nodes}
+    return shape(
+        [
+            {
+                "id": span["span_id"],
+                "parent": span["parent_span_id"],
+                "kind": span["kind"].lower(),
+                **{key: span[key] for key in ("name", "service")},
+            }
+            for span in chain.spans.values()
+            if span["trace_id"] == trace_id
+        ]
+    )
