@@ -41,7 +41,9 @@ def test_every_make_target_named_exists(page: Path):
         t for line in re.findall(r"^([a-z -]+):", makefile, re.MULTILINE) for t in line.split()
     }
     spans = re.findall(r"```.*?```|`[^`\n]+`", page.read_text(encoding="utf-8"), re.DOTALL)
-    named = {t for span in spans for t in re.findall(r"\bmake ([a-z-]+)", span)}
+    # As a command, not as the English word.
+    command = re.compile(r"(?:^|`|\$ |; |&& )make ([a-z-]+)", re.MULTILINE)
+    named = {target for span in spans for target in command.findall(span)}
     assert named <= targets
 
 
