@@ -27,6 +27,7 @@ Span = dict[str, Any]
 Shape = list[tuple[str, str, str, str]]
 
 
+@pytest.mark.pipeline
 @pytest.mark.parametrize(
     "style",
     [

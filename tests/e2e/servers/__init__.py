@@ -7,11 +7,17 @@ Standard library only: `python -m tests.e2e.servers.install` runs before anythin
 from __future__ import annotations
 
 from tests.e2e.servers.apache_kafka import apache_kafka
+from tests.e2e.servers.jaeger_server import jaeger
 from tests.e2e.servers.postgresql import postgresql
 from tests.e2e.servers.processes import Missing
 from tests.e2e.servers.rabbitmq import rabbitmq
 
 
-__all__ = ["SERVERS", "Missing", "apache_kafka", "postgresql", "rabbitmq"]
+__all__ = ["SERVERS", "Missing", "apache_kafka", "jaeger", "postgresql", "rabbitmq"]
 
-SERVERS = {"kafka": apache_kafka, "postgresql": postgresql, "rabbitmq": rabbitmq}
+SERVERS = {
+    "jaeger": jaeger,
+    "kafka": apache_kafka,
+    "postgresql": postgresql,
+    "rabbitmq": rabbitmq,
+}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import os
 import shutil
 import string
@@ -14,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.e2e.servers.cache import cached
 from tests.e2e.servers.processes import Missing, free_port, running
 
 
@@ -21,11 +20,6 @@ HERE = Path(__file__).parent / "kafka"
 POM = HERE / "pom.xml"
 # Any 16 bytes in Kafka's base64 will do: the cluster has one member.
 CLUSTER_ID = "b3RlbG9wZS1pbi10ZXN0cw"
-
-
-def cache_directory() -> Path:
-    """Where what was fetched once stays."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "otelope"
 
 
 def jars() -> Path:
@@ -40,32 +34,23 @@ def jars() -> Path:
             raise Missing(
                 f"Apache Kafka needs {program}: apt-get install default-jre-headless maven"
             )
-    key = hashlib.sha256(POM.read_bytes()).hexdigest()[:16]
-    folder = cache_directory() / f"kafka-{key}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not folder.exists():
-            _fetch(folder)
-    return folder
+    return cached("kafka", [POM], _fetch)
 
 
-def _fetch(folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        shutil.copy(POM, scratch)
-        fetched = subprocess.run(
-            ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"],
-            cwd=scratch,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=600,
-        )
-        if fetched.returncode:
-            raise RuntimeError(f"mvn could not fetch Kafka:\n{fetched.stdout}{fetched.stderr}")
-        # Renamed at the end: a folder that exists is complete.
-        (Path(scratch) / "lib").rename(folder)
+def _fetch(scratch: Path) -> Path:
+    shutil.copy(POM, scratch)
+    fetched = subprocess.run(
+        ["mvn", "-q", "-B", "dependency:copy-dependencies", "-DoutputDirectory=lib"],
+        cwd=scratch,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    if fetched.returncode:
+        raise RuntimeError(f"mvn could not fetch Kafka:\n{fetched.stdout}{fetched.stderr}")
+    return scratch / "lib"
 
 
 @contextmanager

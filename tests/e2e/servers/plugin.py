@@ -1,8 +1,8 @@
 """
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
-`kafka_server`, `rabbitmq_server` and `postgresql_server` are addresses of servers, `kafka_mock` of
-librdkafka's own cluster, which needs nothing but confluent-kafka.
+`kafka_server`, `rabbitmq_server`, `postgresql_server` and `jaeger_server` are addresses of servers,
+`kafka_mock` of librdkafka's own cluster, which needs nothing but confluent-kafka.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.servers.jaeger_server import Jaeger
 from tests.e2e.servers.processes import wait_for_end
 
 
@@ -113,6 +114,12 @@ def rabbitmq_server() -> str:
 def postgresql_server() -> str:
     """The address of a PostgreSQL's database, ``postgresql://…``."""
     return _address("postgresql")
+
+
+@pytest.fixture(scope="session")
+def jaeger_server() -> Jaeger:
+    """Where a Jaeger takes spans and answers."""
+    return Jaeger(*_address("jaeger").split())
 
 
 @pytest.fixture(scope="session")
