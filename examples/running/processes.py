@@ -189,6 +189,12 @@ class Processes:
                 process.kill()
                 process.wait()
 
+    def kill(self, name: str) -> None:
+        """Kill a program with SIGKILL; it may be started again."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
     def _last_words(self, *names: str) -> str:
         said = []
         for name in names or self._running:

@@ -5,24 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 
 from examples.running import environments
 from otelope.model.identity import stitched_trace_id
 from tests.e2e import test_chains
 from tests.e2e.chain.traces import Chain
+from tests.e2e.servers.jaeger_answers import Span, awaited_spans
 from tests.e2e.test_chains import UNTRACEABLE, Sent, Style
 
 
 SAME_WITH_OTELOPE_IDS = Sent(foreign=False, via=UNTRACEABLE.via)
 
-Span = dict[str, Any]
 # Service, name, kind and the parent's name of each span.
 Shape = list[tuple[str, str, str, str]]
 
@@ -69,40 +66,7 @@ def stitched(root: str, store: str, jaeger) -> list[Span]:
     assert (done.returncode, done.stderr) == (0, "")
     said = json.loads(done.stdout)
     assert said["trace_id"] == f"{stitched_trace_id(root):032x}"
-    deadline = time.monotonic() + 30
-    while len(spans := jaeger_spans(jaeger.query, said["trace_id"])) < said["spans"]:
-        assert time.monotonic() < deadline, spans
-        time.sleep(0.1)
-    assert len(spans) == said["spans"]
-    return spans
-
-
-def jaeger_spans(url: str, trace_id: str) -> list[Span]:
-    answer = httpx.get(f"{url}/api/traces/{trace_id}", trust_env=False, timeout=30)
-    if answer.status_code == httpx.codes.NOT_FOUND:
-        return []
-    (trace,) = answer.json()["data"]
-    spans = []
-    for span in sorted(trace["spans"], key=lambda span: span["spanID"]):
-        by_kind: dict[str, list[tuple[str, str]]] = {"CHILD_OF": [], "FOLLOWS_FROM": []}
-        for each in span["references"]:
-            by_kind[each["refType"]].append((each["traceID"], each["spanID"]))
-        (_, parent), *others = by_kind["CHILD_OF"] or [("", "")]
-        assert others == []
-        spans.append(
-            {
-                "id": span["spanID"],
-                "parent": parent,
-                "name": span["operationName"],
-                "service": trace["processes"][span["processID"]]["serviceName"],
-                "kind": {tag["key"]: tag["value"] for tag in span["tags"]}["span.kind"],
-                "links": by_kind["FOLLOWS_FROM"],
-                "started": span["startTime"],
-                "duration": span["duration"],
-                "warnings": span["warnings"],
-            }
-        )
-    return spans
+    return awaited_spans(jaeger.query, said["trace_id"], said["spans"])
 
 
 def shape(spans: list[Span]) -> Shape:

@@ -1,9 +1,9 @@
 """
-ClickHouse's HTTP interface before the engine, chDB: for tests only, since no server can be had here.
+ClickHouse's HTTP interface before the engine, chDB, where no server can be had: for tests only.
 
 `python -m tests.e2e.servers.clickhouse_front DIRECTORY` answers as much as the collector's
 `clickhouseexporter` (clickhouse-go 2.47) and otelope ask; what it stores stays in the directory.
-A program of its own, so that a test can stop, kill and start it like the server that it stands for.
+A program of its own: a test can stop, kill and start it like the server that it stands for.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _NO_SETTING = {
 _UNKNOWN_DATABASE, _WRONG_PASSWORD = 81, 516
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818 - an answer, no defect of the front
     """What the server says no to, and its code."""
 
     def __init__(self, code: int, text: str) -> None:

@@ -24,12 +24,19 @@ class Jaeger(NamedTuple):
 @contextmanager
 def jaeger() -> Iterator[str]:
     """A Jaeger; the addresses of `Jaeger`, with a space between them."""
+    with running_jaeger(free_port()) as (otlp, query):
+        yield f"{otlp} {query}"
+
+
+@contextmanager
+def running_jaeger(otlp_port: int) -> Iterator[Jaeger]:
+    """A Jaeger that takes spans at this port."""
     program = jaeger_program()
     with tempfile.TemporaryDirectory(prefix="otelope-jaeger-") as name:
-        otlp, query = free_port(), free_port()
+        query_port = free_port()
         ports = {
-            "OTLP_PORT": otlp,
-            "QUERY_PORT": query,
+            "OTLP_PORT": otlp_port,
+            "QUERY_PORT": query_port,
             "QUERY_GRPC_PORT": free_port(),
             "HEALTH_PORT": free_port(),
         }
@@ -39,4 +46,4 @@ def jaeger() -> Iterator[str]:
             ready="Everything is ready",
             env={**os.environ, **{key: str(port) for key, port in ports.items()}},
         ):
-            yield f"http://127.0.0.1:{otlp} http://127.0.0.1:{query}"
+            yield Jaeger(f"http://127.0.0.1:{otlp_port}", f"http://127.0.0.1:{query_port}")

@@ -1,8 +1,8 @@
 """
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
-`kafka_server`, `rabbitmq_server`, `postgresql_server` and `jaeger_server` are addresses of servers,
-`kafka_mock` of librdkafka's own cluster, which needs nothing but confluent-kafka.
+`kafka_server`, `rabbitmq_server`, `postgresql_server` and `jaeger_server` are addresses of real
+servers, `kafka_mock` of librdkafka's own cluster, which needs nothing but confluent-kafka.
 """
 
 from __future__ import annotations
