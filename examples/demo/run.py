@@ -9,31 +9,25 @@ from __future__ import annotations
 
 import itertools
 import sys
-import time
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
 
 from examples.demo.expected import DECLINED, PAID, Step, step_of
+from examples.demo.shop import EMPTY_CARD, SECONDS_BETWEEN_ORDERS, orders, place
+from examples.demo.topics import TOPICS
 from examples.running.environments import instrument, instrumented
 from examples.running.processes import Failed, Processes
 from examples.running.program import run
 from examples.running.servers import SECONDS_TO_START, EmbeddedKafka, start_otelope
-from otelope import new_id
 from otelope.cli.render import tree_lines
 from otelope.cli.style import style_for
 
 
 HERE = Path(__file__).resolve().parent
-TOPICS = ("orders.events", "payments.commands", "payments.events", "shipping.events")
-SECONDS_BETWEEN_ORDERS = 5
 SECONDS_TO_COMPLETE = 30
-
-GOOD_CARD = "4242 4242 4242 4242"
-EMPTY_CARD = "4000 0000 0000 0002"
 
 
 class Service(NamedTuple):
@@ -81,20 +75,14 @@ class Demo:
         self.orders = said[0][1]
         self._client = httpx.Client(trust_env=False, timeout=10)
 
-    def order(self, number: int, card: str) -> str:
-        """Order something over HTTP; the id of the command."""
-        command = {
-            "id": new_id(),
-            "timestamp": time.time_ns() // 1_000_000,
-            "source": {"name": "web-shop", "version": "3.0.0"},
-            "parentId": None,
-            "type": "PlaceOrder",
-            "payload": {"orderId": f"order-{number}", "total": f"{17 * number}.90", "card": card},
-        }
-        answer = self._client.post(f"{self.orders}/orders", json=command)
-        if answer.status_code != httpx.codes.ACCEPTED:
-            raise Failed(f"The order service answered {answer.status_code}: {answer.text}")
-        return str(command["id"])
+    def order(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Order something; the tree of the command, as soon as the store has all of it."""
+        try:
+            place(command, self.orders)
+        except OSError as error:
+            raise Failed(f"The order service does not take orders: {error}") from None
+        declined = command["payload"]["card"] == EMPTY_CARD
+        return self.tree(command["id"], DECLINED if declined else PAID)
 
     def tree(self, envelope_id: str, expected: Step) -> dict[str, Any]:
         """The whole tree of an envelope, as soon as the store has all of it."""
@@ -125,24 +113,18 @@ def main() -> int:
 def _show(processes: Processes, directory: Path, *, once: bool) -> None:
     _say("Starting otelope up, a Kafka and three services ...\n")
     demo = Demo(processes, directory)
-    orders = _orders()
-    for number, card in itertools.islice(orders, 2):
-        _tell(demo, number, card)
+    commands = orders()
+    for command in itertools.islice(commands, 2):
+        _tell(demo.order(command))
     if once:
         return
     _say(_look_further(demo))
-    for number, card in orders:
+    for command in commands:
         processes.pause(SECONDS_BETWEEN_ORDERS)
-        _tell(demo, number, card)
+        _tell(demo.order(command))
 
 
-def _orders() -> Iterator[tuple[int, str]]:
-    return zip(itertools.count(1), itertools.cycle((GOOD_CARD, EMPTY_CARD, GOOD_CARD)))
-
-
-def _tell(demo: Demo, number: int, card: str) -> None:
-    envelope_id = demo.order(number, card)
-    tree = demo.tree(envelope_id, DECLINED if card == EMPTY_CARD else PAID)
+def _tell(tree: dict[str, Any]) -> None:
     _say("\n".join(tree_lines(tree, style_for(sys.stdout))) + "\n")
 
 
