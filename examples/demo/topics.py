@@ -13,7 +13,7 @@ TOPICS = ("orders.events", "payments.commands", "payments.events", "shipping.eve
 SECONDS_TO_START = 60
 
 
-def make(bootstrap_servers: str, seconds: float = SECONDS_TO_START) -> None:
+def make(bootstrap_servers: str, seconds: float) -> None:
     """
     Make those that are missing, as soon as the broker answers.
 
@@ -31,8 +31,13 @@ def make(bootstrap_servers: str, seconds: float = SECONDS_TO_START) -> None:
                 raise
 
 
-if __name__ == "__main__":
+def main(seconds: float = SECONDS_TO_START) -> None:
+    kafka = os.environ["KAFKA"]
     try:
-        make(os.environ["KAFKA"])
+        make(kafka, seconds)
     except KafkaException as error:
-        sys.exit(f"topics: {os.environ['KAFKA']} did not make them: {error.args[0].str()}")
+        sys.exit(f"topics: {kafka} does not make them: {error.args[0].str()}")
+
+
+if __name__ == "__main__":
+    main()

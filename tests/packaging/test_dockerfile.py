@@ -25,10 +25,8 @@ OUTSIDE = 60
 
 
 def test_what_it_stands_on_is_pinned_and_the_same_everywhere():
-    froms = [value.split() for word, value in instructions() if word == "FROM"]
-    stages = {name for _, _, name in froms}
-    bases = {base for base, _, _ in froms} - stages
-    (base,) = bases
+    begun = [value.split() for word, value in instructions() if word == "FROM"]
+    (base,) = {base for base, _, _ in begun} - {name for _, _, name in begun}
     assert re.fullmatch(r"docker\.io/library/python:3\.\d+\.\d+-slim-[a-z]+", base)
 
 
