@@ -117,9 +117,13 @@ class TestImages:
     def test_clickhouse_is_new_enough(self):
         assert tuple(map(int, tag("clickhouse").split(".")[:2])) >= OLDEST_VERSION
 
-    def test_the_collector_is_the_one_that_the_tests_build(self):
-        built = YAML(typ="safe").load(read("collector-config/builder.yaml"))
-        assert tag("collector") == built["dist"]["version"]
+    def test_the_collector_has_what_the_tests_build(self):
+        """Not the very version: an image is published later than its modules, or not at all."""
+        modules = re.findall(
+            r" v0\.(\d+)\.\d+$", read("collector-config/builder.yaml"), re.MULTILINE
+        )
+        minor = int(tag("collector").split(".")[1])
+        assert min(map(int, modules)) <= minor <= max(map(int, modules))
 
     def test_kafka_is_the_one_that_the_tests_run(self):
         pom = read("tests/e2e/servers/kafka/pom.xml")
