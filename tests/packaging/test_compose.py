@@ -261,7 +261,17 @@ class TestVariables:
 
     def test_the_collector_takes_its_variables(self):
         (file,) = configuration(SERVICES["collector"])
-        assert set(SERVICES["collector"]["environment"]) <= asked_for(file.read_text("utf-8"))
+        of_the_runtime = {"GOMEMLIMIT"}
+        given = set(SERVICES["collector"]["environment"]) - of_the_runtime
+        assert given <= asked_for(file.read_text("utf-8"))
+
+    def test_the_collector_has_the_memory_that_its_configuration_takes(self):
+        (file,) = configuration(SERVICES["collector"])
+        limit = re.search(r"COLLECTOR_MEMORY_MIB:-(\d+)", file.read_text("utf-8"))
+        assert limit
+        collector = SERVICES["collector"]
+        assert collector["environment"]["GOMEMLIMIT"] == f"{int(limit[1]) * 8 // 10}MiB"
+        assert int(limit[1]) < int(collector["mem_limit"].removesuffix("g")) * 1024
 
     @pytest.mark.parametrize("storage", ["clickhouse", "memory"])
     def test_jaeger_takes_its_variables_whatever_its_storage(self, storage: str):
