@@ -15,6 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otelope.model.identity import new_id
+from tests import certificates
+from tests.e2e.pipeline.application import Load, settle
 from tests.e2e.pipeline.backend import CONFIGURATIONS, Backend
 from tests.e2e.pipeline.sending import send, send_spans
 from tests.e2e.servers.go_programs import otelcol
@@ -78,6 +80,36 @@ def test_tail_sampling_keeps_what_failed_and_every_record(backend: Backend):
     assert 0 < len(found) - len(failed) < len(fine)
     backend.wait_for_records(len(ids))
     assert {row[0] for row in backend.rows("SELECT id FROM envelopes")} == set(ids)
+
+
+def test_tls_lets_in_who_has_a_token(backend: Backend, tmp_path: Path):
+    authority = certificates.make(tmp_path, "ca")
+    certificates.make(tmp_path, "server", authority)
+    # The one that goes, and the one that comes.
+    (tmp_path / "tokens").write_text("old-token\nnew-token\n", encoding="ascii")
+    backend.start_collector(
+        "production",
+        "tls",
+        COLLECTOR_TLS_CERT=str(tmp_path / "server.pem"),
+        COLLECTOR_TLS_KEY=str(tmp_path / "server.key"),
+        COLLECTOR_TOKENS=str(tmp_path / "tokens"),
+    )
+    secured = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint.replace("http://", "https://"),
+        "OTEL_EXPORTER_OTLP_CERTIFICATE": str(tmp_path / "ca.pem"),
+    }
+    made = {
+        each
+        for token in ("old-token", "new-token")
+        for each in Load(
+            backend, 1, **secured, OTEL_EXPORTER_OTLP_HEADERS=f"authorization=Bearer%20{token}"
+        ).finish()
+    }
+    settle(backend, made)
+    stranger = Load(backend, 0.1, **secured, OTELOPE_SHUTDOWN_TIMEOUT="1")
+    backend.processes.wait_for_end("load", 30)
+    assert "UNAUTHENTICATED" in backend.processes.history("load")
+    assert not stranger.ids() & {row[0] for row in backend.rows("SELECT id FROM envelopes")}
 
 
 def spans(trace_ids: list[bytes], status: int) -> ExportTraceServiceRequest:

@@ -7,21 +7,17 @@ production waits 1 s and 30 s; ten seconds stand for ten minutes.
 
 from __future__ import annotations
 
-import sys
-
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from examples.running import environments
 from otelope.model.identity import new_id
 from otelope.model.semconv import CONTRACT_DECLARED, CONTRACT_LEFT, PARENT_LAG_MS, SEND_LAG_MS
+from tests.e2e.pipeline.application import Load, settle
 from tests.e2e.pipeline.backend import Backend
-from tests.e2e.pipeline.load import __file__ as load
 from tests.e2e.pipeline.sending import send
 from tests.e2e.servers.jaeger_answers import services_of
 from tests.e2e.servers.jaeger_server import running_jaeger
@@ -31,77 +27,9 @@ from tests.store.made import envelope_record, request
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("outages")]
 
-RATE = 2000
-SECONDS = 8.0
 OUTAGE = 10.0
 # Half of what is sent; a queue must have room for a request of otelope's, 3 MiB, whole.
 QUEUE_BYTES = 20_000_000
-
-
-class Load:
-    """The application, sending to a collector."""
-
-    def __init__(self, backend: Backend, **environment: str) -> None:
-        self._backend = backend
-        self._ids = backend.directory / "ids"
-        settings = {
-            "OTELOPE_SHUTDOWN_TIMEOUT": "60",
-            "OTEL_TRACES_SAMPLER": "traceidratio",
-            "OTEL_TRACES_SAMPLER_ARG": "0.01",
-        }
-        instrumented = environments.instrumented(
-            "orders", "1.0", backend.endpoint, **{**settings, **environment}
-        )
-        command = [environments.instrument(), sys.executable, load]
-        backend.processes.start(
-            "load", [*command, self._ids, str(RATE), str(SECONDS)], instrumented, backend.directory
-        )
-        backend.processes.said("load", "begins", 30)
-
-    def finish(self) -> set[str]:
-        """Wait until it has sent everything and ended well; the ids of what it made."""
-        assert self._backend.processes.wait_for_end("load", 120) == 0
-        output = self._backend.processes.history("load")
-        assert "otelope failed" not in output
-        assert "dropped" not in output
-        return set(self._ids.read_text(encoding="ascii").split())
-
-
-class Counted(NamedTuple):
-    """What there is in the end."""
-
-    made: int
-    stored: int
-    rows: int
-    copies: int
-
-
-def settle(backend: Backend, made: set[str]) -> Counted:
-    """Wait until all that was made is stored; what there is then."""
-    expected = len(made)
-
-    def stored() -> int | None:
-        (count,) = backend.rows("SELECT uniqExact(id) FROM envelopes")
-        return int(count[0]) if int(count[0]) >= expected else None
-
-    backend.processes.wait_for(stored, f"{expected} envelopes in ClickHouse", 60)
-    ids = {row[0] for row in backend.rows("SELECT DISTINCT id FROM envelopes")}
-    assert made <= ids
-    rows, copies = backend.rows(
-        "SELECT count(), count() - uniqExact(LogAttributes['otelope.envelope.id'])"
-        " FROM otel_logs WHERE EventName = 'otelope.envelope'"
-    )[0]
-    # What came twice is read once.
-    (read,) = backend.rows("SELECT count() FROM envelopes FINAL")[0]
-    assert int(read) == len(ids)
-    (some,) = backend.rows("SELECT any(id) FROM envelopes")[0]
-    assert backend.ask("tree", some)["counts"]["envelopes"] == 1
-    counted = Counted(expected, len(made & ids), int(rows), int(copies))
-    print(
-        f"made {counted.made}, stored {counted.stored}, lost {expected - counted.stored}; "
-        f"{counted.rows} rows, {counted.copies} of them copies"
-    )
-    return counted
 
 
 @pytest.fixture
