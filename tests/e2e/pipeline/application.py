@@ -47,7 +47,7 @@ class Load:
 
 
 def settle(backend: Backend, made: set[str]) -> None:
-    """Wait until all that was made is stored, each once however often it came; print the counts."""
+    """Wait until all that was made is stored, each once however often it came."""
 
     def stored() -> set[str]:
         return {row[0] for row in backend.rows("SELECT DISTINCT id FROM envelopes")}

@@ -153,26 +153,26 @@ class Backend(AbstractContextManager["Backend"]):
             seconds,
         )
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, **environment: str) -> str:
         """What `otelope` prints, asking ClickHouse; it must succeed."""
-        done = self.otelope(*command)
+        done = self.otelope(*command, **environment)
         assert (done.returncode, done.stderr) == (0, ""), done
         return done.stdout
 
-    def otelope(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def otelope(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run `otelope` to its end, asking ClickHouse."""
         return subprocess.run(
             [sys.executable, "-m", "otelope", *command, "--clickhouse", self.clickhouse],
             check=False,
             capture_output=True,
             text=True,
-            env=plain(),
+            env=plain(**environment),
             timeout=120,
         )
 
-    def ask(self, *command: str) -> Any:
+    def ask(self, *command: str, **environment: str) -> Any:
         """The answer of a command in JSON."""
-        return json.loads(self.run(*command, "--json"))
+        return json.loads(self.run(*command, "--json", **environment))
 
     def rows(self, statement: str) -> list[list[Any]]:
         """The rows that ClickHouse answers."""

@@ -6,18 +6,21 @@ The files are those that users get; the chain is that of `tests/e2e/test_chains.
 
 from __future__ import annotations
 
+import json
+
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.e2e import test_chains
 from tests.e2e.chain.traces import ENVELOPE_ID, Chain
 from tests.e2e.pipeline.backend import Backend
-from tests.e2e.servers.jaeger_answers import Span, awaited_spans
+from tests.e2e.servers.jaeger_answers import Span, awaited_spans, spans_of
 from tests.e2e.servers.jaeger_server import Jaeger
 from tests.e2e.servers.processes import Missing
-from tests.e2e.test_chains import Style
+from tests.e2e.test_chains import UNTRACEABLE, Sent, Style
 
 
 pytestmark = pytest.mark.pipeline
@@ -56,6 +59,29 @@ def test_chains_are_whole_in_clickhouse_and_in_jaeger(
             found = awaited_spans(jaeger_server.query, trace_id, len(expected))
             assert [known_of(span) for span in found] == expected
             assert unexpected_warnings(found) == []
+    whole = chains[Sent(foreign=False, via="headers")]
+    assert found_by_id(jaeger_server, whole) == [whole.nodes[0]["trace_id"]]
+    assert pages_of(backend, jaeger_server, whole) == [whole.nodes[0]["trace_id"]]
+    pieces = chains[UNTRACEABLE]
+    assert set(pages_of(backend, jaeger_server, pieces)) == {
+        each["trace_id"] for each in (*pieces.nodes, *pieces.deliveries)
+    }
+
+
+def found_by_id(jaeger: Jaeger, chain: Chain) -> list[str]:
+    """The traces that Jaeger's search finds by the id of a chain's last envelope."""
+    last = chain.nodes[-1]
+    wanted = {"service": last["service"], "tags": json.dumps({ENVELOPE_ID: last["id"]})}
+    answer = httpx.get(f"{jaeger.query}/api/traces", params=wanted, trust_env=False)
+    return [trace["traceID"] for trace in answer.json()["data"]]
+
+
+def pages_of(backend: Backend, jaeger: Jaeger, chain: Chain) -> list[str]:
+    """The traces whose pages `otelope tree` names; Jaeger has them all."""
+    tree = backend.ask("tree", chain.nodes[0]["id"], OTELOPE_JAEGER_URL=jaeger.query)
+    traces = [url.removeprefix(f"{jaeger.query}/trace/") for url in tree["trace_urls"]]
+    assert all(spans_of(jaeger.query, each) for each in traces)
+    return traces
 
 
 def unexpected_warnings(spans: list[Span]) -> list[str]:
