@@ -10,7 +10,9 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from otelope.collector.otlp import log_rows
 from otelope.model import semconv
 from otelope.model.identity import identify
-from otelope.store import Store
+from otelope.store import Server, Store, schema
+from otelope.store.layout import Layout
+from otelope.store.remote import RemoteEngine
 
 
 EPOCH_MS = 1_750_000_000_000
@@ -98,6 +100,16 @@ def keep(store: Store, *records: LogRecord, token: str = "", **more) -> None:
     """Store these records in one block."""
     rows = log_rows(request(*records, **more))
     store.ingest(rows.table, rows.data, token)
+
+
+def make_tables(server: Server, **layout) -> None:
+    """What `otelope schema apply` does."""
+    engine = RemoteEngine(server)
+    try:
+        for _ in schema.apply(engine, Layout(engine.database, **layout)):
+            pass
+    finally:
+        engine.close()
 
 
 def _with_attributes(record: LogRecord, attributes: dict[str, object]) -> LogRecord:

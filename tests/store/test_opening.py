@@ -2,16 +2,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from otelope.model.identity import new_id
-from otelope.store import CannotOpenError, StoreError, open_store, questions, schema, statements
-from otelope.store.embedded import EmbeddedEngine
-from otelope.store.tables import Layout
-from tests.store.front import Front
-from tests.store.made import delivery_record, envelope_record, keep
+from otelope.store import CannotOpenError, Server, StoreError, open_store, questions, statements
+from tests.store.made import delivery_record, envelope_record, keep, make_tables
 
 
 def test_what_was_kept_is_there_when_it_is_opened_again(tmp_path):
@@ -111,26 +107,14 @@ def test_a_store_that_is_closed_says_so(store):
         questions.health(store)
 
 
-@pytest.fixture
-def front(tmp_path):
-    engine = EmbeddedEngine(tmp_path / "server")
-    with Front(engine) as front:
-        thread = threading.Thread(target=front.serve_forever, args=(0.01,))
-        thread.start()
-        yield front
-        front.shutdown()
-        thread.join()
-    engine.close()
-
-
-def test_a_server_answers_the_same(front):
+def test_a_server_answers_the_same(clickhouse_server):
+    server = Server.from_url(f"{clickhouse_server.url}/otelope")
     ids = [new_id()]
     ids.append(new_id(ids[0]))
     with pytest.raises(CannotOpenError, match="otelope schema apply"):
-        open_store(front.dsn)
-    for _ in schema.apply(front.engine, Layout()):
-        pass
-    with open_store(front.dsn) as store:
+        open_store(server)
+    make_tables(server)
+    with open_store(server) as store:
         for _ in range(2):
             keep(
                 store,
@@ -147,13 +131,3 @@ def test_a_server_answers_the_same(front):
         }
         assert len(questions.find(store, text="it's + a", failed=False)) == 1
         assert questions.health(store)["otel_logs"]["rows"] == 3
-
-
-def test_a_server_that_refuses_or_is_not_there(front):
-    with pytest.raises(CannotOpenError, match="does not let 'user' in"):
-        open_store(front.dsn.replace("pass", "fail"))
-    with pytest.raises(
-        CannotOpenError,
-        match=r"127.0.0.1:9/otelope cannot be used: no connection .Connection refused",
-    ):
-        open_store("http://127.0.0.1:9/otelope")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from otelope.cli import clickhouse
@@ -14,8 +13,8 @@ from otelope.cli.questions import CannotAskError
 
 
 if TYPE_CHECKING:
+    from otelope.store.layout import Layout
     from otelope.store.remote import RemoteEngine
-    from otelope.store.tables import Layout, Step
 
 _KEPT = {
     "envelopes": "envelopes and what was done with them, counted from their arrival",
@@ -80,7 +79,7 @@ def _apply(args: argparse.Namespace) -> int:
     engine = _open(args)
     try:
         layout = _layout(args, engine)
-        steps = _steps(engine, layout) if args.plan else _taken(engine, layout)
+        steps = (schema.plan if args.plan else schema.apply)(engine, layout)
         count = 0
         for step in steps:
             count += 1
@@ -126,29 +125,14 @@ def _open(args: argparse.Namespace) -> RemoteEngine:
 
 def _layout(args: argparse.Namespace, engine: RemoteEngine) -> Layout:
     from otelope.store import schema
-    from otelope.store.tables import Layout
+    from otelope.store.layout import Layout
 
     kept = {what: getattr(args, f"keep_{what}", None) for what in _KEPT}
     return Layout(
+        engine.database,
         schema.cluster_of(engine) if args.cluster is None else args.cluster,
         {what: days for what, days in kept.items() if days is not None},
     )
-
-
-def _steps(engine: RemoteEngine, layout: Layout) -> Iterator[Step]:
-    from otelope.store import schema
-
-    yield from schema.database_steps(engine, layout)
-    yield from schema.plan(engine, layout)
-
-
-def _taken(engine: RemoteEngine, layout: Layout) -> Iterator[Step]:
-    from otelope.store import schema
-
-    for step in schema.database_steps(engine, layout):
-        yield step
-        engine.make_database(step.statement)
-    yield from schema.apply(engine, layout)
 
 
 def _kept_days(text: str) -> int:

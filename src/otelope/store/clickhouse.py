@@ -12,9 +12,9 @@ from otelope.store import schema, statements
 from otelope.store.embedded import EmbeddedEngine
 from otelope.store.engine import Engine, Parameter, literal
 from otelope.store.errors import CannotOpenError, StoreError
+from otelope.store.layout import Layout
 from otelope.store.remote import RemoteEngine
 from otelope.store.server import Server
-from otelope.store.tables import Layout
 
 
 _decoder = msgspec.json.Decoder(list[Any])
@@ -49,6 +49,10 @@ class Store:
             StoreError: Not all of it is committed; the same call may be made again.
         """
         settings: dict[str, str | int] = {
+            # On by default since 26.2; such inserts have no token of their own.
+            "async_insert": 0,
+            # Of a Distributed table: when its shards have the rows, not when its server has.
+            "distributed_foreground_insert": 1,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
         }
@@ -119,7 +123,7 @@ def _open_directory(directory: Path) -> Store:
     engine = EmbeddedEngine(directory)
     try:
         if schema.version(engine) != statements.SCHEMA_VERSION:
-            for _ in schema.apply(engine, Layout()):
+            for _ in schema.apply(engine, Layout(engine.database)):
                 pass
     except StoreError as error:
         engine.close()

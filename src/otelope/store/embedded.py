@@ -35,6 +35,7 @@ class EmbeddedEngine:
     def __init__(self, directory: Path) -> None:
         self._failure, connect = _chdb()
         self.where = str(directory)
+        self.database = _DATABASE
         self._lock = _lock(directory)
         try:
             self._path = str(directory / "engine")

@@ -21,8 +21,13 @@ class Engine(Protocol):
         """The directory, or the server's address without its password."""
         ...
 
+    @property
+    def database(self) -> str:
+        """The database that questions are asked of, and rows inserted into."""
+        ...
+
     def run(self, statement: str) -> None:
-        """Run a statement that answers nothing."""
+        """Run a statement that answers nothing; it names its database, which may be missing."""
         ...
 
     def read(

@@ -18,7 +18,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from otelope.store.engine import clause, literal
+from otelope.store.engine import clause
 from otelope.store.errors import CannotOpenError, NoTablesError, StoreError
 from otelope.store.server import Host, Server
 
@@ -80,23 +80,12 @@ class RemoteEngine:
 
     @property
     def database(self) -> str:
-        """The server's database that statements run in."""
+        """As `Engine.database`."""
         return self._server.database
-
-    def has_database(self) -> bool:
-        """Whether the server has the database that it was named with."""
-        # Not with `read`: that runs in the database.
-        statement = b"SELECT count() FROM system.databases WHERE name = {name:String}"
-        options = {"default_format": "TSV", "param_name": literal(self._server.database)}
-        return self._post(options, statement).strip() != b"0"
-
-    def make_database(self, statement: str) -> None:
-        """Run the statement that makes the database; others are run in it."""
-        self._post({}, statement.encode())
 
     def run(self, statement: str) -> None:
         """As `Engine.run`."""
-        self._post({"database": self._server.database}, statement.encode())
+        self._post({}, statement.encode())
 
     def read(
         self, statement: str, parameters: Mapping[str, str], form: str = "JSONCompactEachRow"

@@ -1,19 +1,20 @@
-"""The tables of a store: made, upgraded, compared with what they should be."""
+"""The schema of a store: its tables and views made, upgraded, compared with ``sql/schema``."""
 
 from __future__ import annotations
 
 import re
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from otelope.store import statements
-from otelope.store.engine import Engine, identifier
+from otelope.store.engine import Engine, Parameter, clause, identifier, literal
 from otelope.store.errors import CannotOpenError, NoTablesError, StoreError
-from otelope.store.remote import RemoteEngine
-from otelope.store.tables import Existing, Found, Layout, Step, named, wanted
+from otelope.store.layout import Column, Existing, Found, Layout, Spelling, Step
+from otelope.store.tables import Table
+from otelope.store.views import View
 
 
 # By arrival where it is known: what is old when it comes is kept as long as all else.
@@ -27,6 +28,7 @@ _AGES = {
 }  # fmt: skip
 
 _TTL = re.compile(r" TTL (\w+ \+ toIntervalDay\(\d+\))")
+_COMMENT = re.compile(r"^--[^\n]*\n", re.MULTILINE)
 
 _decoder = msgspec.json.Decoder(list[Any])
 
@@ -38,9 +40,7 @@ def version(engine: Engine) -> int:
     Raises:
         StoreError: The engine cannot answer.
     """
-    if "schema_version" not in _existing(engine):
-        return 0
-    return int(_rows(engine, statements.query("schema_version"))[0][0])
+    return _version(engine, _existing(engine))
 
 
 def check_version(engine: Engine) -> None:
@@ -61,20 +61,6 @@ def check_version(engine: Engine) -> None:
         )
 
 
-def database_steps(engine: RemoteEngine, layout: Layout) -> list[Step]:
-    """
-    What must be done before `plan`, by `RemoteEngine.make_database`: nothing, or the database.
-
-    Raises:
-        StoreError: The engine cannot answer.
-    """
-    if engine.has_database():
-        return []
-    name = identifier(engine.database)
-    statement = f"CREATE DATABASE IF NOT EXISTS {name} {layout.on_cluster}".rstrip()
-    return [Step(f"make database {engine.database}", statement)]
-
-
 def plan(engine: Engine, layout: Layout) -> list[Step]:
     """
     What `apply` would do: nothing where all is as it should be.
@@ -83,19 +69,21 @@ def plan(engine: Engine, layout: Layout) -> list[Step]:
         CannotOpenError: A newer otelope was here.
         StoreError: What is there cannot be made what it should be, or the engine cannot answer.
     """
-    found = version(engine)
-    _refuse_newer(engine, found)
     existing = _existing(engine)
-    _refuse_other_layout(layout, existing)
-    steps = [step for each in wanted() for step in each.steps(layout, existing)]
+    found = _version(engine, existing)
+    _refuse_newer(engine, found)
+    _refuse_other_layout(layout, existing or {})
+    steps = []
+    if existing is None:
+        make = f"CREATE DATABASE IF NOT EXISTS {identifier(layout.database)}{layout.on_cluster}"
+        steps.append(Step(f"make database {layout.database}", make))
+    existing = existing or {}
+    wanted = _wanted()
+    spelt = _spelling(engine, wanted, layout) if existing else str
+    steps += [step for each in wanted for step in each.steps(layout, existing, spelt)]
     steps += _keeping(layout, existing)
     if found < statements.SCHEMA_VERSION:
-        steps.append(
-            Step(
-                f"note schema version {statements.SCHEMA_VERSION}",
-                f"{statements.insert('schema_version')} VALUES ({statements.SCHEMA_VERSION})",
-            )
-        )
+        steps.append(_note(layout))
     return steps
 
 
@@ -115,17 +103,38 @@ def differences(engine: Engine, layout: Layout) -> list[str]:
     What is not as it should be, a line each; columns and tables of others are not looked at.
 
     Raises:
-        StoreError: The engine cannot answer.
+        StoreError: The engine cannot answer, or the tables are those of another layout.
     """
-    existing = _existing(engine)
-    return [line for each in wanted() for line in each.differences(layout, existing)]
+    existing = _existing(engine) or {}
+    _refuse_other_layout(layout, existing)
+    wanted = _wanted()
+    spelt = _spelling(engine, wanted, layout)
+    return [line for each in wanted for line in each.differences(layout, existing, spelt)]
 
 
 def cluster_of(engine: Engine) -> str:
     """The cluster on which the tables stand, by what they say themselves; empty for none."""
-    found = _existing(engine).get("otel_logs")
-    match = re.search(r"Distributed\('((?:[^'\\]|\\.)*)'", found.create) if found else None
+    found = (_existing(engine) or {}).get("otel_logs")
+    match = re.match(r"Distributed\('((?:[^'\\]|\\.)*)'", found.engine) if found else None
     return match[1] if match else ""
+
+
+def _wanted() -> list[Table | View]:
+    """What should be there, in the order in which it can be made."""
+    return [_parsed(_COMMENT.sub("", statement)) for statement in statements.schema()]
+
+
+def _parsed(statement: str) -> Table | View:
+    found = Table.parsed(statement) or View.parsed(statement)
+    if found is None:
+        raise ValueError(f"neither a table nor a view: {statement[:80]}")
+    return found
+
+
+def _version(engine: Engine, existing: Existing | None) -> int:
+    if not existing or "schema_version" not in existing:
+        return 0
+    return int(_rows(engine, "schema_version")[0][0])
 
 
 def _refuse_newer(engine: Engine, found: int) -> None:
@@ -137,18 +146,26 @@ def _refuse_newer(engine: Engine, found: int) -> None:
         )
 
 
-def _existing(engine: Engine) -> dict[str, Found]:
-    columns: dict[str, dict[str, str]] = {}
+def _existing(engine: Engine) -> Existing | None:
+    """What is in the database; None when that is missing itself."""
+    columns: dict[str, dict[str, Column]] = {}
     try:
-        rows = _rows(engine, statements.query("existing_columns"))
+        rows = _rows(engine, "existing_columns")
     except NoTablesError:
-        return {}  # not even the database
-    for table, column, kind in rows:
-        columns.setdefault(table, {})[column] = kind
+        return None
+    for table, column, kind, default_kind, default in rows:
+        columns.setdefault(table, {})[column] = Column(kind, f"{default_kind} {default}".strip())
     return {
-        name: Found(kind, key, comment, create, columns.get(name, {}))
-        for name, kind, key, comment, create in _rows(engine, statements.query("existing_tables"))
+        name: Found(kind, whole, key, query, create, columns.get(name, {}))
+        for name, kind, whole, key, query, create in _rows(engine, "existing_tables")
     }
+
+
+def _spelling(engine: Engine, wanted: list[Table | View], layout: Layout) -> Spelling:
+    # What is there is told as the engine writes it down, so what should be there is as well.
+    queries = list({query: None for each in wanted for query in each.queries(layout)})
+    spelt = [spelt for (spelt,) in _rows(engine, "spelling", queries=queries)]
+    return dict(zip(queries, spelt, strict=True)).__getitem__
 
 
 def _refuse_other_layout(layout: Layout, existing: Existing) -> None:
@@ -174,9 +191,19 @@ def _keeping(layout: Layout, existing: Existing) -> Iterator[Step]:
             change = f"MODIFY TTL {rule}" if rule else "REMOVE TTL"
             yield Step(
                 f"keep rows of {name} " + (f"for {days} days" if days else "for ever"),
-                f"ALTER TABLE {named(name, layout)} {change}",
+                f"ALTER TABLE {layout.changed(name)} {change}",
             )
 
 
-def _rows(engine: Engine, statement: str) -> list[list[Any]]:
-    return [_decoder.decode(line) for line in engine.read(statement, {}).splitlines()]
+def _note(layout: Layout) -> Step:
+    # Asked for right afterwards: it must not wait in a queue of the server's.
+    settings = clause({"async_insert": 0, "distributed_foreground_insert": 1})
+    number = statements.SCHEMA_VERSION
+    insert = f"INSERT INTO {layout.full('schema_version')} (version)"
+    return Step(f"note schema version {number}", f"{insert} {settings} VALUES ({number})")
+
+
+def _rows(engine: Engine, question: str, **parameters: Parameter) -> list[list[Any]]:
+    texts: Mapping[str, str] = {name: literal(value) for name, value in parameters.items()}
+    answer = engine.read(statements.query(question), texts)
+    return [_decoder.decode(line) for line in answer.splitlines()]

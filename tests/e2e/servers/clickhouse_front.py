@@ -26,8 +26,9 @@ from urllib.parse import parse_qsl, urlsplit
 from chdb._exceptions import ChdbError
 from chdb.state.sqlitelike import Connection
 
+from tests.e2e.servers.clickhouse import READY
 
-READY = "the front is ready"
+
 _INSERT = re.compile(
     r"\s*(?P<insert>INSERT\s.*?)(?:\s+SETTINGS\s+(?P<settings>.*?))?\s+FORMAT\s+(?P<form>\w+)\s*;?\s*\Z",
     re.DOTALL | re.IGNORECASE,

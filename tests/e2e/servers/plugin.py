@@ -2,7 +2,8 @@
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
 `kafka_server`, `rabbitmq_server`, `postgresql_server` and `jaeger_server` are addresses of real
-servers, `kafka_mock` of librdkafka's own cluster, which needs nothing but confluent-kafka.
+servers, `kafka_mock` of librdkafka's own cluster, which needs nothing but confluent-kafka. Each
+test has a `clickhouse_server` of its own, which it may stop, kill and start again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.servers.clickhouse import ClickHouse, clickhouse
 from tests.e2e.servers.jaeger_server import Jaeger
 from tests.e2e.servers.processes import wait_for_end
 
@@ -120,6 +122,13 @@ def postgresql_server() -> str:
 def jaeger_server() -> Jaeger:
     """Where a Jaeger takes spans and answers."""
     return Jaeger(*_address("jaeger").split())
+
+
+@pytest.fixture
+def clickhouse_server(tmp_path: Path) -> Iterator[ClickHouse]:
+    """A ClickHouse server without a database of ours; who else asks for its kind: `clickhouse`."""
+    with clickhouse(tmp_path / "clickhouse") as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -56,13 +56,13 @@ def running(
             start_new_session=True,
         )
     try:
-        _await_line(process, log, ready, timeout)
+        await_line(process, log, ready, timeout)
         yield
     finally:
-        _stop(process, stop)
+        stop_group(process, stop)
 
 
-def _await_line(process: subprocess.Popen[bytes], log: Path, ready: str, timeout: float) -> None:
+def await_line(process: subprocess.Popen[bytes], log: Path, ready: str, timeout: float) -> None:
     deadline = time.monotonic() + timeout
     while ready.encode() not in (said := log.read_bytes()):
         if process.poll() is not None:
@@ -76,7 +76,7 @@ def _await_line(process: subprocess.Popen[bytes], log: Path, ready: str, timeout
         raise RuntimeError(f"{process.args!r} {reason}. Its last words:\n{tail}")
 
 
-def _stop(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
+def stop_group(process: subprocess.Popen[bytes], stop: signal.Signals) -> None:
     # The group, not the process: start scripts do not pass signals on.
     for sign, patience in ((stop, 15), (signal.SIGKILL, 15)):
         try:

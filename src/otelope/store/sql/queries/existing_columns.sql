@@ -1,5 +1,5 @@
 -- The columns of the database's tables as they are.
-SELECT table, name, type
+SELECT table, name, type, default_kind, default_expression
 FROM system.columns
 WHERE database = currentDatabase()
 ORDER BY table, position

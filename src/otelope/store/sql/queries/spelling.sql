@@ -1,0 +1,2 @@
+-- How the engine writes these queries down.
+SELECT formatQuerySingleLine(arrayJoin({queries:Array(String)}))
