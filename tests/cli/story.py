@@ -250,16 +250,15 @@ def process_request(service: str, version: str, pid: int, at: float, status: Any
         event_name=semconv.PROCESS_EVENT,
         time_unix_nano=int(at * 1e6),
         body=_value(json.dumps(status)),
+        attributes=_attributes({semconv.PROCESS_PID: pid}),
     )
-    _add(request, service, version, record, **{"process.pid": pid})
+    _add(request, service, version, record)
     return request.SerializeToString()
 
 
-def _add(
-    request: ExportLogsServiceRequest, service: str, version: str, record: LogRecord, **more: Any
-) -> None:
+def _add(request: ExportLogsServiceRequest, service: str, version: str, record: LogRecord) -> None:
     resource = request.resource_logs.add()
-    named = {semconv.SERVICE_NAME: service, semconv.SERVICE_VERSION: version, **more}
+    named = {semconv.SERVICE_NAME: service, semconv.SERVICE_VERSION: version}
     resource.resource.attributes.extend(_attributes(named))
     resource.scope_logs.add().log_records.append(record)
 

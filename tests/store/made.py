@@ -8,11 +8,13 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from otelope.collector.otlp import log_rows
+from otelope.export.record import process_record as written
 from otelope.model import semconv
 from otelope.model.identity import identify
-from otelope.store import Server, Store, schema
+from otelope.store import Server, Store, schema, statements
 from otelope.store.layout import Layout
 from otelope.store.remote import RemoteEngine
+from otelope.store.rowbinary import string
 
 
 EPOCH_MS = 1_750_000_000_000
@@ -76,13 +78,9 @@ def delivery_record(
     return _with_attributes(record, attributes | more)
 
 
-def process_record(*, at: int = 0, **status) -> LogRecord:
-    """What a process says of itself."""
-    record = LogRecord(
-        event_name=semconv.PROCESS_EVENT, time_unix_nano=(EPOCH_MS + at) * 1_000_000
-    )
-    record.body.string_value = json.dumps(status)
-    return record
+def process_record(*, at: int = 0, pid: int = 4711, **status) -> LogRecord:
+    """What a process says of itself, as the process itself would write it."""
+    return LogRecord.FromString(written(status, (EPOCH_MS + at) * 1_000_000, pid))
 
 
 def request(*records: LogRecord, service: str = "payments", **more) -> ExportLogsServiceRequest:
@@ -100,6 +98,18 @@ def keep(store: Store, *records: LogRecord, token: str = "", **more) -> None:
     """Store these records in one block."""
     rows = log_rows(request(*records, **more))
     store.ingest(rows.table, rows.data, token)
+
+
+def keep_unnamed(store: Store, *records: LogRecord, scope: str = semconv.SCOPE) -> None:
+    """Store these records as who does not know the column ``EventName``."""
+    rows = []
+    for each in records:
+        made = request(each)
+        made.resource_logs[0].scope_logs[0].scope.name = scope
+        rows.append(log_rows(made).data.removesuffix(string(each.event_name)))
+    insert = statements.insert("otel_logs").replace(", EventName", "")
+    assert "EventName" not in insert
+    store._engine.write(insert, b"".join(rows), {})
 
 
 def make_tables(server: Server, **layout) -> None:

@@ -333,10 +333,14 @@ def test_a_tail_without_cursor_begins_with_the_last_few_of_a_block(store):
 
 
 def test_processes_say_their_latest_state(store):
-    instance = {"service.instance.id": "i-1", "process.pid": "4711"}
+    instance = {"service.instance.id": "i-1"}
     keep(store, process_record(at=0, counters={"seen": 1}), **instance)
     keep(store, process_record(at=9, counters={"seen": 5}), **instance)
-    keep(store, process_record(at=5), service="orders")
+    # Two workers of one service, which have no other name; of one the resource says who it is.
+    keep(store, process_record(at=5, pid=1), service="orders")
+    of_resource = process_record(at=4)
+    del of_resource.attributes[:]
+    keep(store, of_resource, service="orders", **{"process.pid": "2"})
 
     assert questions.processes(store) == [
         {
@@ -351,8 +355,16 @@ def test_processes_say_their_latest_state(store):
             "service": "orders",
             "version": "2.1",
             "instance": "",
-            "pid": None,
+            "pid": 1,
             "last_seen": EPOCH_MS + 5,
+            "status": {},
+        },
+        {
+            "service": "orders",
+            "version": "2.1",
+            "instance": "",
+            "pid": 2,
+            "last_seen": EPOCH_MS + 4,
             "status": {},
         },
     ]

@@ -28,6 +28,7 @@ _AGES = {
 }  # fmt: skip
 
 _TTL = re.compile(r" TTL (\w+ \+ toIntervalDay\(\d+\))")
+_DISTRIBUTED = re.compile(r"Distributed\('((?:[^'\\]|\\.)*)'")
 _COMMENT = re.compile(r"^--[^\n]*\n", re.MULTILINE)
 
 _decoder = msgspec.json.Decoder(list[Any])
@@ -114,9 +115,7 @@ def differences(engine: Engine, layout: Layout) -> list[str]:
 
 def cluster_of(engine: Engine) -> str:
     """The cluster on which the tables stand, by what they say themselves; empty for none."""
-    found = (_existing(engine) or {}).get("otel_logs")
-    match = re.match(r"Distributed\('((?:[^'\\]|\\.)*)'", found.engine) if found else None
-    return match[1] if match else ""
+    return _cluster(_existing(engine) or {})
 
 
 def _wanted() -> list[Table | View]:
@@ -168,16 +167,23 @@ def _spelling(engine: Engine, wanted: list[Table | View], layout: Layout) -> Spe
     return dict(zip(queries, spelt, strict=True)).__getitem__
 
 
-def _refuse_other_layout(layout: Layout, existing: Existing) -> None:
+def _cluster(existing: Existing) -> str:
     logs = existing.get("otel_logs")
-    if logs and (logs.kind == "Distributed") != bool(layout.cluster):
-        have, want = (
-            ("of a cluster", "without") if not layout.cluster else ("of one server", "with")
+    match = _DISTRIBUTED.match(logs.engine) if logs else None
+    return match[1] if match else ""
+
+
+def _refuse_other_layout(layout: Layout, existing: Existing) -> None:
+    there = _cluster(existing)
+    # Without its Distributed table: somebody was interrupted.
+    local = "otel_logs_local" in existing
+    if local if not layout.cluster else "otel_logs" in existing and there != layout.cluster:
+        whose, what = (
+            (f"those of a cluster, {there or 'begun'}", f"say --cluster {there or 'NAME'}")
+            if local
+            else ("those of one server", "leave --cluster out")
         )
-        raise StoreError(
-            f"the tables are those {have}; use `otelope schema apply` {want} --cluster as before, "
-            "or another database"
-        )
+        raise StoreError(f"the tables are {whose}: {what}, or name another database")
 
 
 def _keeping(layout: Layout, existing: Existing) -> Iterator[Step]:

@@ -9,7 +9,7 @@ from string import Template
 from otelope.model import semconv
 
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _SQL = files("otelope.store") / "sql"
 _NAMES = {name: f"'{value}'" for name, value in vars(semconv).items() if name.isupper()}

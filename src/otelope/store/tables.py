@@ -120,7 +120,7 @@ class Table:
             engine = ("Replicated" if layout.cluster else "") + self.engine
             # ClickHouse Cloud replicates by itself.
             if found.kind not in (engine, f"Shared{self.engine}"):
-                yield f"table {name} is a {found.kind} instead of a {engine}"
+                yield f"table {name} has the engine {found.kind} instead of {engine}"
             if found.key != self.key.strip("()"):
                 yield f"table {name} is ordered by ({found.key}) instead of {self.key}"
             yield from self._column_differences(name, found, spelt)
@@ -207,7 +207,8 @@ class Table:
                     f"{alter} ADD COLUMN IF NOT EXISTS {text}",
                 )
             elif there.default != wanted.default:
-                change = f"DEFAULT {default}" if default else "REMOVE DEFAULT"
+                kind = there.default.partition(" ")[0]
+                change = f"DEFAULT {default}" if default else f"REMOVE {kind}"
                 yield Step(
                     f"change the default of column {column} of {name}",
                     f"{alter} MODIFY COLUMN `{column}` {change}",

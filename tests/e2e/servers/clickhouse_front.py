@@ -1,9 +1,14 @@
 """
-ClickHouse's HTTP interface before the engine, chDB, where no server can be had: for tests only.
+ClickHouse's HTTP interface before the engine, chDB: for tests, since no server can be had here.
 
 `python -m tests.e2e.servers.clickhouse_front DIRECTORY` answers as much as the collector's
 `clickhouseexporter` (clickhouse-go 2.47) and otelope ask; what it stores stays in the directory.
-A program of its own: a test can stop, kill and start it like the server that it stands for.
+A program of its own, so that a test can end and start it like the server that it stands for.
+
+`--cluster NAME` makes it one of a cluster of which it is every shard. chDB has no queue for
+ON CLUSTER: such a statement runs here. With `--keeper` there is a Keeper, in its memory, and
+tables are Replicated, which nothing can be inserted into: chDB does not speak between replicas.
+Without it they are not replicated, and take rows.
 """
 
 from __future__ import annotations
@@ -34,15 +39,17 @@ _INSERT = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _CODE = re.compile(r"Code: (\d+)\.")
+_ON_CLUSTER = re.compile(r" ON CLUSTER `([^`]+)`")
+_REPLICATED = re.compile(r"Replicated(\w*MergeTree)\('[^']*', '[^']*'(?:, )?")
 # Of what stands in the address, what is no setting.
 _NO_SETTING = {
     "client_protocol_version", "compress", "database", "decompress", "default_format", "password",
     "query", "role", "session_check", "session_id", "session_timeout", "user",
 }  # fmt: skip
-_UNKNOWN_DATABASE, _WRONG_PASSWORD = 81, 516
+_UNKNOWN_DATABASE, _WRONG_PASSWORD, _UNKNOWN_CLUSTER = 81, 516, 701
 
 
-class Refused(Exception):  # noqa: N818 - an answer, no defect of the front
+class Refused(Exception):  # noqa: N818 - as `Missing`
     """What the server says no to, and its code."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -96,13 +103,22 @@ class Front(ThreadingHTTPServer):
         port: Where to listen, on loopback; 0 for any.
         users: Names and passwords.
         version: What the server says it is; by default the engine's own.
+        cluster: Its name, and whether its tables are Replicated; none by default.
     """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, directory: str, port: int, users: Mapping[str, str], version: str) -> None:
+    def __init__(
+        self,
+        directory: str,
+        port: int,
+        users: Mapping[str, str],
+        version: str,
+        cluster: tuple[str, bool] | None = None,
+    ) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
+        self.cluster = cluster
         # Inserts do not wait for questions, as they would not before a server.
         self.writer, self.reader = Engine(directory), Engine(directory)
         self.users = users
@@ -134,6 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
             statement, rows = body.decode(), b""
         elif not _INSERT.match(statement):
             statement, rows = statement + body.decode(), b""
+        statement = self._here(statement)
         database = options.get("database", "default")
         parameters = {
             name.removeprefix("param_"): value
@@ -158,6 +175,20 @@ class _Handler(BaseHTTPRequestHandler):
                 return self.server.writer.query(statement, "Null", database, settings, parameters)
         form = options.get("default_format", "TSV")
         return self.server.reader.query(statement, form, database, settings, parameters)
+
+    def _here(self, statement: str) -> str:
+        """What a statement for the cluster is on this server."""
+        named = _ON_CLUSTER.search(statement)
+        if statement.startswith("EXPLAIN") or not named:
+            return statement
+        cluster, replicated = self.server.cluster or ("", False)
+        if named[1] != cluster:
+            raise Refused(_UNKNOWN_CLUSTER, f"Requested cluster '{named[1]}' not found")
+        statement = _ON_CLUSTER.sub("", statement, count=1)
+        if replicated:
+            return statement
+        statement = statement.replace(" replicated_deduplication", " non_replicated_deduplication")
+        return _REPLICATED.sub(r"\1(", statement)
 
     def _check_user(self, options: Mapping[str, str]) -> None:
         user = self.headers["X-ClickHouse-User"] or options.get("user", "")
@@ -227,6 +258,19 @@ def _readable(rows: bytes) -> Iterator[str]:
         os.close(descriptor)
 
 
+def _configuration(cluster: str, shards: int, keeper: bool) -> str:
+    replica = "<replica><host>127.0.0.1</host><port>9000</port></replica>"
+    shard = f"<shard><internal_replication>true</internal_replication>{replica}</shard>"
+    return (
+        # By its port it knows itself among the replicas.
+        "<clickhouse><tcp_port>9000</tcp_port>"
+        f"<remote_servers><{cluster}>{shard * shards}</{cluster}></remote_servers>"
+        "<macros><shard>1</shard><replica>one</replica></macros>"
+        + ("<zookeeper><implementation>testkeeper</implementation></zookeeper>" if keeper else "")
+        + "</clickhouse>"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
@@ -234,9 +278,17 @@ def main() -> None:
     parser.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
     parser.add_argument("--version", default="")
     parser.add_argument("--certificate", nargs=2, metavar=("PEM", "KEY"))
+    parser.add_argument("--cluster", default="", metavar="NAME")
+    parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--keeper", action="store_true")
     args = parser.parse_args()
     users = dict(each.split(":", 1) for each in args.user) or {"default": ""}
-    front = Front(str(args.directory), args.port, users, args.version)
+    path, cluster = str(args.directory), None
+    if args.cluster:
+        configuration = args.directory.with_suffix(".xml")
+        configuration.write_text(_configuration(args.cluster, args.shards, args.keeper))
+        path, cluster = f"{path}?config-file={configuration}", (args.cluster, args.keeper)
+    front = Front(path, args.port, users, args.version, cluster)
     if args.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*args.certificate)

@@ -1,9 +1,9 @@
 """
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
-`kafka_server`, `rabbitmq_server`, `postgresql_server` and `jaeger_server` are addresses of real
-servers, `kafka_mock` of librdkafka's own cluster, which needs nothing but confluent-kafka. Each
-test has a `clickhouse_server` of its own, which it may stop, kill and start again.
+`kafka_server`, `rabbitmq_server`, `postgresql_server` and `jaeger_server` are addresses, and
+`kafka_mock` that of librdkafka's own cluster, which needs nothing but confluent-kafka. Each test
+has a `clickhouse_server` of its own, which it may stop, kill and start again.
 """
 
 from __future__ import annotations

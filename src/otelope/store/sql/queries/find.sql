@@ -26,17 +26,19 @@ FROM
             SELECT envelope_id
             FROM
             (
+                WITH ifNull(duration_ms, 0) AS took
                 SELECT
                     envelope_id, operation, argMax(outcome, version) = 'ok' AS done,
-                    max(addMicroseconds(started, toInt64(1000 * ifNull(duration_ms, 0)))) AS ended
+                    max(
+                        toUnixTimestamp64Nano(started)
+                        + 1000 * toInt64(1000 * if(abs(took) < 1e12, took, 0))
+                    ) AS ended
                 FROM deliveries
                 WHERE {stuck:Int64} != 0 AND operation != 'store'
                 GROUP BY envelope_id, trace_id, span_id, operation
             )
             GROUP BY envelope_id
-            HAVING minIf(ended, operation = 'outbox' AND done)
-                    BETWEEN fromUnixTimestamp64Nano(1, 'UTC')
-                    AND fromUnixTimestamp64Nano({stuck:Int64}, 'UTC')
+            HAVING minIf(ended, operation = 'outbox' AND done) BETWEEN 1 AND {stuck:Int64}
                 AND countIf(operation = 'process' OR operation = 'send' AND done) = 0
         ))
     ORDER BY ts DESC

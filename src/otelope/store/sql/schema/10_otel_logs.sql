@@ -1,4 +1,6 @@
 -- The columns that the collector's clickhouseexporter inserts (create_schema: false).
+-- EventName it leaves out for the rest of its life if the table was not to be seen when it started
+-- (0.161 looks once): then what it inserts says which event it is, or no view would see it.
 -- Not partitioned: one insert of timestamps from more than 100 partitions would be refused.
 CREATE TABLE IF NOT EXISTS otel_logs
 (
@@ -17,7 +19,13 @@ CREATE TABLE IF NOT EXISTS otel_logs
     ScopeVersion LowCardinality(String),
     ScopeAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
     LogAttributes Map(LowCardinality(String), String) CODEC(ZSTD(1)),
-    EventName LowCardinality(String)
+    EventName LowCardinality(String) DEFAULT multiIf(
+        ScopeName != $SCOPE, '',
+        mapContains(LogAttributes, $DELIVERY_OUTCOME), $DELIVERY_EVENT,
+        mapContains(LogAttributes, $ENVELOPE_ID), $ENVELOPE_EVENT,
+        mapContains(LogAttributes, $PROCESS_PID), $PROCESS_EVENT,
+        ''
+    )
 )
 ENGINE = MergeTree
 ORDER BY (EventName, ServiceName, Timestamp)

@@ -3,7 +3,10 @@ SELECT
     ServiceName AS service,
     ResourceAttributes[$SERVICE_VERSION] AS version,
     ResourceAttributes[$SERVICE_INSTANCE_ID] AS instance,
-    ResourceAttributes[$PROCESS_PID] AS pid,
+    if(
+        LogAttributes[$PROCESS_PID] != '',
+        LogAttributes[$PROCESS_PID], ResourceAttributes[$PROCESS_PID]
+    ) AS pid,
     Timestamp AS last_seen,
     Body AS status
 FROM otel_logs

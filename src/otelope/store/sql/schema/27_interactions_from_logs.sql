@@ -1,6 +1,8 @@
 CREATE MATERIALIZED VIEW IF NOT EXISTS interactions_from_logs TO interactions AS
 SELECT
-    toStartOfHour(toDateTime(Timestamp, 'UTC')) AS hour,
+    toStartOfHour(
+        toDateTime(clamp(intDiv(toUnixTimestamp64Nano(Timestamp), 1000000000), 0, 4294967295), 'UTC')
+    ) AS hour,
     LogAttributes[$PARENT_SOURCE] AS parent_source,
     LogAttributes[$ENVELOPE_SOURCE_NAME] AS source,
     LogAttributes[$PARENT_TYPE] AS parent_type,

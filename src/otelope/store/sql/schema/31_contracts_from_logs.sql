@@ -23,7 +23,9 @@ WITH
         )
     ) AS found
 SELECT
-    toStartOfHour(toDateTime(Timestamp, 'UTC')) AS hour,
+    toStartOfHour(
+        toDateTime(clamp(intDiv(toUnixTimestamp64Nano(Timestamp), 1000000000), 0, 4294967295), 'UTC')
+    ) AS hour,
     LogAttributes[$ENVELOPE_TYPE] AS type,
     multiIf(
         contract != '', 'declared', LogAttributes[$RECORDED_BY] = 'maker', 'made', 'undeclared'
