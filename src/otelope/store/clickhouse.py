@@ -6,18 +6,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import msgspec
-
 from otelope.store import schema, statements
 from otelope.store.embedded import EmbeddedEngine
-from otelope.store.engine import Engine, Parameter, literal
+from otelope.store.engine import Engine, Parameter, literal, rows
 from otelope.store.errors import CannotOpenError, StoreError
 from otelope.store.layout import Layout
 from otelope.store.remote import RemoteEngine
 from otelope.store.server import Server
 
-
-_decoder = msgspec.json.Decoder(list[Any])
 
 # Rows of several inserters on a server may be committed out of the order of their clocks.
 _HOLD_BACK_MS = 1000
@@ -36,13 +32,13 @@ class Store:
         self._engine = engine
         self.hold_back_ms = hold_back_ms
 
-    def ingest(self, table: str, rows: bytes, token: str) -> None:
+    def ingest(self, table: str, data: bytes, token: str) -> None:
         """
         Insert rows and return when they and all that is derived from them are committed.
 
         Args:
             table: ``otel_logs`` or ``otel_traces``.
-            rows: In the format RowBinary, columns as in the table's insert statement.
+            data: Rows in the format RowBinary, columns as in the table's insert statement.
             token: The same for the same rows: what was committed once is not committed again.
 
         Raises:
@@ -56,7 +52,7 @@ class Store:
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
         }
-        self._engine.write(statements.insert(table), rows, settings)
+        self._engine.write(statements.insert(table), data, settings)
 
     def ask(self, question: str, **parameters: Parameter) -> list[list[Any]]:
         """
@@ -66,8 +62,7 @@ class Store:
             StoreError: The engine refused, or is gone.
         """
         texts = {name: literal(value) for name, value in parameters.items()}
-        answer = self._engine.read(statements.query(question), texts)
-        return [_decoder.decode(line) for line in answer.splitlines()]
+        return rows(self._engine.read(statements.query(question), texts))
 
     def close(self) -> None:
         """Close the engine and let others open it."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 
 Parameter = str | int | Sequence[str]
+
+_decoder = msgspec.json.Decoder(list[Any])
 
 
 class Engine(Protocol):
@@ -64,6 +68,19 @@ class Engine(Protocol):
     def close(self) -> None:
         """Release what is open; later calls fail."""
         ...
+
+
+def rows(answer: bytes) -> list[list[Any]]:
+    """An answer in the format JSONCompactEachRow; what is no UTF-8 in it becomes U+FFFD."""
+    return [_row(line) for line in answer.splitlines()]
+
+
+def _row(line: bytes) -> list[Any]:
+    try:
+        return _decoder.decode(line)
+    except UnicodeDecodeError:
+        # A ClickHouse String is any bytes, and other senders' texts may be.
+        return _decoder.decode(line.decode("utf-8", "replace"))
 
 
 def literal(value: Parameter) -> str:

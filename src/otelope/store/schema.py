@@ -7,10 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import msgspec
-
 from otelope.store import statements
-from otelope.store.engine import Engine, Parameter, clause, identifier, literal
+from otelope.store.engine import Engine, Parameter, clause, identifier, literal, rows
 from otelope.store.errors import CannotOpenError, NoTablesError, StoreError
 from otelope.store.layout import Column, Existing, Found, Layout, Spelling, Step
 from otelope.store.tables import Table
@@ -30,8 +28,6 @@ _AGES = {
 _TTL = re.compile(r" TTL (\w+ \+ toIntervalDay\(\d+\))")
 _DISTRIBUTED = re.compile(r"Distributed\('((?:[^'\\]|\\.)*)'")
 _COMMENT = re.compile(r"^--[^\n]*\n", re.MULTILINE)
-
-_decoder = msgspec.json.Decoder(list[Any])
 
 
 def version(engine: Engine) -> int:
@@ -149,10 +145,10 @@ def _existing(engine: Engine) -> Existing | None:
     """What is in the database; None when that is missing itself."""
     columns: dict[str, dict[str, Column]] = {}
     try:
-        rows = _rows(engine, "existing_columns")
+        found = _rows(engine, "existing_columns")
     except NoTablesError:
         return None
-    for table, column, kind, default_kind, default in rows:
+    for table, column, kind, default_kind, default in found:
         columns.setdefault(table, {})[column] = Column(kind, f"{default_kind} {default}".strip())
     return {
         name: Found(kind, whole, key, query, create, columns.get(name, {}))
@@ -211,5 +207,4 @@ def _note(layout: Layout) -> Step:
 
 def _rows(engine: Engine, question: str, **parameters: Parameter) -> list[list[Any]]:
     texts: Mapping[str, str] = {name: literal(value) for name, value in parameters.items()}
-    answer = engine.read(statements.query(question), texts)
-    return [_decoder.decode(line) for line in answer.splitlines()]
+    return rows(engine.read(statements.query(question), texts))
