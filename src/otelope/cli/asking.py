@@ -74,13 +74,20 @@ def open_questions(args: argparse.Namespace, environ: Mapping[str, str] = os.env
     return Opened(_direct(str(directory)), note)
 
 
+def who_is_named(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> str:
+    """Whom an option or a variable names, without user and password; empty where none does."""
+    variables = (environ.get(name, "").strip() for name in (STORE_VARIABLE, clickhouse.VARIABLE))
+    return clickhouse.shown(next(filter(None, (args.store, args.clickhouse, *variables)), ""))
+
+
 def _named(store: str, args: argparse.Namespace, environ: Mapping[str, str]) -> Questions:
     from otelope.cli.daemon import Daemon
 
     try:
         scheme = urlsplit(store).scheme
     except ValueError as error:
-        raise CannotAskError(f"{store!r} cannot be asked: {error}") from None
+        shown = clickhouse.shown(store)
+        raise CannotAskError(f"{shown!r} cannot be asked: {error}") from None
     if scheme in ("http", "https"):
         return Daemon(store)
     if scheme in ("clickhouse", "clickhouses"):
@@ -89,8 +96,8 @@ def _named(store: str, args: argparse.Namespace, environ: Mapping[str, str]) -> 
     path = store.removeprefix("chdb://")
     if "://" in path:
         raise CannotAskError(
-            f"{store!r} is no store: name a running `otelope up` (http://host:4318), a data "
-            "directory, or a ClickHouse server with --clickhouse"
+            f"{clickhouse.shown(store)!r} is no store: name a running `otelope up` "
+            "(http://host:4318), a data directory, or a ClickHouse server with --clickhouse"
         )
     directory = Path(path).expanduser().absolute()
     if not (directory / _ENGINE).is_dir():

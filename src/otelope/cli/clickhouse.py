@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -64,6 +65,11 @@ def options() -> argparse.ArgumentParser:
     for each in _OPTIONS:
         group.add_argument(each.option, metavar=each.metavar, help=each.help)
     return parser
+
+
+def shown(url: str) -> str:
+    """A URL without user and password."""
+    return re.sub("//.*@", "//", url)
 
 
 def server(args: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Server | None:

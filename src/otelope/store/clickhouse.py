@@ -99,7 +99,8 @@ def open_store(store: str | Server) -> Store:
         return _open_directory(Path(unquote(url.path)))
     if "://" in store:
         raise CannotOpenError(
-            f"{store!r} is no store: use chdb:///directory, http://host:8123/database or a path."
+            f"{url.scheme}:// is no store: use chdb:///directory, http://host:8123/database or a "
+            "path."
         )
     return _open_directory(Path(store).expanduser().absolute())
 

@@ -33,7 +33,16 @@ _SLACK_SECONDS = 5.0
 _KEPT_CONNECTIONS = 16
 # https://github.com/ClickHouse/ClickHouse/blob/master/src/Common/ErrorCodes.cpp
 _UNKNOWN_TABLE, _UNKNOWN_DATABASE, _TIMEOUT_EXCEEDED = 60, 81, 159
-_ACCESS_DENIED, _UNKNOWN_USER, _WRONG_PASSWORD, _AUTHENTICATION_FAILED = 497, 192, 193, 516
+_UNKNOWN_USER, _WRONG_PASSWORD, _AUTHENTICATION_FAILED = 192, 193, 516
+_ADVICE = {
+    164: "{who} may not set how long a question may take: give the profile `readonly` 2, not 1",
+    279: "a shard of the cluster does not answer the server that was asked",
+    497: "{who} may not do that; grant it, or name another user",
+    701: "the server knows no such cluster: name one of its remote_servers",
+}
+_LONGEST_TEXT = 600
+
+_PORTS = "its HTTP interface listens on port 8123, with TLS (https://) on 8443"
 
 
 class RemoteEngine:
@@ -42,7 +51,7 @@ class RemoteEngine:
 
     Connections are kept and used again. What fails on its way is tried on the next host, and the
     first may be tried twice, as it may have closed a kept connection; inserts too: their token
-    makes it safe.
+    makes it safe. Whoever let us wait in vain is asked last from then on.
 
     Raises:
         CannotOpenError: Nothing answers there, or something that will not do.
@@ -55,6 +64,8 @@ class RemoteEngine:
         if server.user or server.password:
             headers["X-ClickHouse-User"] = server.user or "default"
             headers["X-ClickHouse-Key"] = server.password
+        if any("\n" in text or "\r" in text for text in headers.values()):
+            raise CannotOpenError("The user or the password for ClickHouse holds a line break.")
         self._pool = urllib3.PoolManager(
             maxsize=_KEPT_CONNECTIONS,
             headers={name: value.encode().decode("latin-1") for name, value in headers.items()},
@@ -117,7 +128,7 @@ class RemoteEngine:
 
     def _post(self, options: Mapping[str, str], body: bytes) -> bytes:
         hosts = list(self._hosts)
-        failure: HTTPError | None = None
+        failures: dict[Host, HTTPError] = {}
         for host in [hosts[0], *hosts]:
             try:
                 answer = self._pool.request(
@@ -129,47 +140,47 @@ class RemoteEngine:
                     ),
                 )
             except ReadTimeoutError:
+                self._hosts = [*(each for each in hosts if each != host), host]
                 raise StoreError(self._too_slow()) from None
             except HTTPError as error:
-                failure = error
+                failures[host] = error
                 continue
             if host != hosts[0]:
                 self._hosts = [host, *(each for each in hosts if each != host)]
             if answer.status != _OK:
                 raise self._refused(answer, host)
             return answer.data
-        raise StoreError(_why(failure))
+        reasons = {host: _why(failure) for host, failure in failures.items()}
+        if len(set(reasons.values())) == 1:
+            raise StoreError(reasons[hosts[0]])
+        raise StoreError(
+            "; ".join(f"{host.name}:{host.port}: {why}" for host, why in reasons.items())
+        )
 
     def _refused(self, answer: urllib3.BaseHTTPResponse, host: Host) -> StoreError:
-        text = answer.data.decode("utf-8", "replace").partition("\n")[0].strip()
+        text = " ".join(answer.data.decode("utf-8", "replace").split())[:_LONGEST_TEXT]
         code = int(answer.headers.get("X-ClickHouse-Exception-Code", 0))
         server = self._server
+        who = repr(server.user or "default")
         if code in (_AUTHENTICATION_FAILED, _UNKNOWN_USER, _WRONG_PASSWORD):
             return CannotOpenError(
-                f"The ClickHouse server at {server.where} does not let "
-                f"{server.user or 'default'!r} in: user or password is wrong. Give them by "
-                "--clickhouse-user and OTELOPE_CLICKHOUSE_PASSWORD."
-            )
-        if code == _ACCESS_DENIED:
-            return StoreError(
-                f"{server.user or 'default'!r} may not do that; grant it, or name another user "
-                f"({text})"
+                f"The ClickHouse server at {server.where} does not let {who} in: user or password "
+                "is wrong. Give them by --clickhouse-user and OTELOPE_CLICKHOUSE_PASSWORD."
             )
         if code in (_UNKNOWN_DATABASE, _UNKNOWN_TABLE):
             return NoTablesError(server.where)
         if code == _TIMEOUT_EXCEEDED:
             return StoreError(self._too_slow())
         if not code and not text.startswith("Code:"):
-            return StoreError(
-                f"what answers at {server.url(host)} is not ClickHouse's HTTP interface (status "
-                f"{answer.status}): it listens on port 8123, or 8443 with TLS"
-            )
-        return StoreError(text)
+            what = f"what answers at {server.url(host)} is not ClickHouse (status {answer.status})"
+            return StoreError(f"{what}: {_PORTS}")
+        advice = _ADVICE.get(code)
+        return StoreError(f"{advice.format(who=who)} ({text})" if advice else text)
 
     def _check(self, version: str) -> None:
         numbers = version.split(".")[:2]
         if not all(number.isdecimal() for number in numbers):
-            raise StoreError(f"it answers {version[:40]!r} when asked for its version")
+            raise StoreError(f"what answers is not ClickHouse ({version[:40]!r}): {_PORTS}")
         if tuple(map(int, numbers)) < OLDEST_VERSION:
             oldest = ".".join(map(str, OLDEST_VERSION))
             raise CannotOpenError(
@@ -196,9 +207,9 @@ def _certificates(server: Server) -> dict[str, Any]:
     return given
 
 
-def _why(failure: HTTPError | None) -> str:
+def _why(failure: HTTPError) -> str:
     # urllib3's own texts name objects by their address.
-    cause = failure.__cause__ or failure.__context__ if failure else None
+    cause = failure.__cause__ or failure.__context__
     if isinstance(failure, NameResolutionError):
         return "its name is not known"
     if isinstance(failure, SSLError):
@@ -207,7 +218,7 @@ def _why(failure: HTTPError | None) -> str:
             "and see whether it is an https:// address"
         )
     if isinstance(failure, NewConnectionError) and isinstance(cause, OSError) and cause.strerror:
-        return f"no connection ({cause.strerror})"
+        return f"no connection ({cause.strerror}): see that it runs; {_PORTS}"
     if isinstance(failure, ConnectTimeoutError):
-        return f"no connection within {_CONNECT_SECONDS:g} s"
-    return f"the connection broke ({cause or failure})"
+        return f"no connection within {_CONNECT_SECONDS:g} s: see that it runs; {_PORTS}"
+    return f"the connection broke ({cause or failure}): {_PORTS}"

@@ -53,7 +53,8 @@ class Refused(Exception):  # noqa: N818 - as `Missing`
     """What the server says no to, and its code."""
 
     def __init__(self, code: int, text: str) -> None:
-        super().__init__(f"Code: {code}. DB::Exception: {text}")
+        said = text if text.startswith("Code: ") else f"Code: {code}. DB::Exception: {text}"
+        super().__init__(said)
         self.code = code
 
 
@@ -258,13 +259,16 @@ def _readable(rows: bytes) -> Iterator[str]:
         os.close(descriptor)
 
 
-def _configuration(cluster: str, shards: int, keeper: bool) -> str:
-    replica = "<replica><host>127.0.0.1</host><port>9000</port></replica>"
-    shard = f"<shard><internal_replication>true</internal_replication>{replica}</shard>"
+def _configuration(cluster: str, shards: int, lost: int, keeper: bool) -> str:
+    # By its port it knows itself among the replicas; at port 1 there is nobody.
+    replicas = "".join(
+        "<shard><internal_replication>true</internal_replication>"
+        f"<replica><host>127.0.0.1</host><port>{port}</port></replica></shard>"
+        for port in [9000] * shards + [1] * lost
+    )
     return (
-        # By its port it knows itself among the replicas.
         "<clickhouse><tcp_port>9000</tcp_port>"
-        f"<remote_servers><{cluster}>{shard * shards}</{cluster}></remote_servers>"
+        f"<remote_servers><{cluster}>{replicas}</{cluster}></remote_servers>"
         "<macros><shard>1</shard><replica>one</replica></macros>"
         + ("<zookeeper><implementation>testkeeper</implementation></zookeeper>" if keeper else "")
         + "</clickhouse>"
@@ -280,13 +284,16 @@ def main() -> None:
     parser.add_argument("--certificate", nargs=2, metavar=("PEM", "KEY"))
     parser.add_argument("--cluster", default="", metavar="NAME")
     parser.add_argument("--shards", type=int, default=1)
+    parser.add_argument("--lost-shards", type=int, default=0)
     parser.add_argument("--keeper", action="store_true")
     args = parser.parse_args()
     users = dict(each.split(":", 1) for each in args.user) or {"default": ""}
     path, cluster = str(args.directory), None
     if args.cluster:
         configuration = args.directory.with_suffix(".xml")
-        configuration.write_text(_configuration(args.cluster, args.shards, args.keeper))
+        configuration.write_text(
+            _configuration(args.cluster, args.shards, args.lost_shards, args.keeper)
+        )
         path, cluster = f"{path}?config-file={configuration}", (args.cluster, args.keeper)
     front = Front(path, args.port, users, args.version, cluster)
     if args.certificate:

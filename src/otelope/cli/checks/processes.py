@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from otelope.cli.asking import open_questions
+from otelope.cli.asking import open_questions, who_is_named
 from otelope.cli.checks.finding import Finding, Level
 from otelope.cli.moments import duration
 from otelope.cli.questions import BadQuestionError, CannotAskError
@@ -37,7 +37,7 @@ def look(args: argparse.Namespace, now: float | None = None) -> list[Finding]:
         finally:
             opened.questions.close()
     except (CannotAskError, BadQuestionError) as error:
-        if named := args.store or args.clickhouse:
+        if named := who_is_named(args):
             return [Finding("attention", named, "cannot be asked", str(error))]
         return [Finding("note", "store", str(error))]
     now = time.time() * 1000 if now is None else now
