@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from otelope.cli import clickhouse
-from otelope.cli.output import print_json
+from otelope.cli.output import print_json, say
 from otelope.cli.questions import CannotAskError
 
 
@@ -22,7 +22,14 @@ _KEPT = {
     "traces": "spans",
 }
 _FOREVER = "forever"
-_days = re.compile(r"(\d{1,5})d")
+_MENDS = "`otelope schema apply` mends what can be mended where rows stay"
+_MENDS_NOT = (
+    "this cannot be changed where rows stay: rename the table, make it with "
+    "`otelope schema apply`, and insert its rows from the old one"
+)
+# 27 years: where a moment and the days come to more than its type holds, in 2106 for seconds in 32
+# bits, they wrap around, and ClickHouse takes the row for expired.
+_days = re.compile(r"(\d{1,4})d")
 
 
 def add_parser(subparsers: Any, server: argparse.ArgumentParser) -> None:
@@ -84,11 +91,14 @@ def _apply(args: argparse.Namespace) -> int:
         for step in steps:
             count += 1
             print(f"{step.statement};\n" if args.plan else step.title, flush=True)
+        done = f"{count} done" if count else "nothing to do"
         if not args.plan:
-            done = f"{count} done" if count else "nothing to do"
             print(f"{done}: schema {schema.version(engine)} at {engine.where}")
+        elif not count:
+            say(f"{done}: schema {schema.version(engine)} at {engine.where}")
     except StoreError as error:
-        raise CannotAskError(f"the schema cannot be applied: {error}") from None
+        text = str(error).removesuffix(".")
+        raise CannotAskError(f"the schema cannot be applied: {text}") from None
     finally:
         engine.close()
     return 0
@@ -100,16 +110,20 @@ def _check(args: argparse.Namespace) -> int:
     engine = _open(args)
     try:
         schema.check_version(engine)
-        found = schema.differences(engine, _layout(args, engine))
+        layout = _layout(args, engine)
+        found = schema.differences(engine, layout)
+        mends = bool(found and schema.plan(engine, layout))
     except StoreError as error:
         raise CannotAskError(str(error).removesuffix(".")) from None
     finally:
         engine.close()
     if args.json:
         print_json({"where": engine.where, "differences": found})
-    else:
-        for line in found or [f"all is as it should be at {engine.where}"]:
-            print(line)
+        return 1 if found else 0
+    for line in found or [f"all is as it should be at {engine.where}"]:
+        print(line)
+    if found:
+        say(_MENDS if mends else _MENDS_NOT)
     return 1 if found else 0
 
 
@@ -140,5 +154,7 @@ def _kept_days(text: str) -> int:
         return 0
     match = _days.fullmatch(text)
     if not match or not int(match[1]):
-        raise argparse.ArgumentTypeError(f"{text!r}: write a number of days, 90d, or {_FOREVER}")
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: write a number of days, 90d (9999d at most), or {_FOREVER}"
+        )
     return int(match[1])

@@ -89,8 +89,9 @@ class Engine:
                     self._connection.query(f"SET {name} = DEFAULT")
 
     def _use(self, database: str) -> None:
+        name = database.replace("\\", "\\\\").replace("`", "\\`")
         try:
-            self._connection.query(f"USE `{database}`")
+            self._connection.query(f"USE `{name}`")
         except (ChdbError, RuntimeError):
             raise Refused(_UNKNOWN_DATABASE, f"Database {database} does not exist") from None
 
