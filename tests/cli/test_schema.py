@@ -82,7 +82,7 @@ def test_a_plan_is_exactly_the_statements_and_changes_nothing(schema, clickhouse
     assert names(clickhouse_server, "default") == set()
 
 
-@pytest.mark.parametrize("database", ["odd-name", "with `quotes' and \\", "with space", "größe"])
+@pytest.mark.parametrize("database", ["odd-name", "größe `' \\"])
 def test_a_database_of_any_name_is_made(clickhouse_server, otelope, database):
     at = ("--clickhouse", clickhouse_server.url, "--clickhouse-database", database)
     done = otelope("schema", "apply", *at)
