@@ -1,4 +1,4 @@
-"""Certificates for this machine, made for a test."""
+"""Certificates for loopback, made on the spot."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def make(directory, name, issuer=None):
+def make_certificate(directory, name, issuer=None):
     """Writes NAME.pem and NAME.key; returns what signs others."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])

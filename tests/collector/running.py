@@ -11,7 +11,7 @@ import sys
 import urllib.error
 import urllib.request
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -31,10 +31,11 @@ class Answer(NamedTuple):
 class Running:
     """The daemon, and ways to talk to it."""
 
-    def __init__(self, data: Path, file_size: int | None = None) -> None:
+    def __init__(self, where: Path | Sequence[str], file_size: int | None = None) -> None:
         self.errors: str | None = None
+        options = ["--data", str(where)] if isinstance(where, Path) else where
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "otelope", "up", "--data", str(data),
+            [sys.executable, "-m", "otelope", "up", *options,
              "--grpc-port", "0", "--http-port", "0"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             preexec_fn=file_size and (lambda: _limit(file_size)),  # noqa: PLW1509 - no threads
@@ -81,9 +82,13 @@ def _limit(file_size: int) -> None:
 
 
 @contextmanager
-def running(data: Path, file_size: int | None = None) -> Iterator[Running]:
-    """Run it, with files limited to a size perhaps; what is left of it afterwards is killed."""
-    daemon = Running(data, file_size)
+def running(where: Path | Sequence[str], file_size: int | None = None) -> Iterator[Running]:
+    """
+    Run it, on a directory or with options that say where.
+
+    Files may be limited to a size; what is left of it afterwards is killed.
+    """
+    daemon = Running(where, file_size)
     try:
         yield daemon
     finally:

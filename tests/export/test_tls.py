@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 import pytest
 
-from tests.certificates import make
+from tests.certificates import make_certificate
 from tests.export.collectors import GrpcCollector
 from tests.export.made import envelope_record
 
@@ -13,9 +13,9 @@ from tests.export.made import envelope_record
 @pytest.fixture
 def secured(tmp_path, monkeypatch):
     """A collector that asks its clients for a certificate."""
-    authority = make(tmp_path, "ca")
-    make(tmp_path, "server", authority)
-    make(tmp_path, "client", authority)
+    authority = make_certificate(tmp_path, "ca")
+    make_certificate(tmp_path, "server", authority)
+    make_certificate(tmp_path, "client", authority)
     credentials = grpc.ssl_server_credentials(
         [((tmp_path / "server.key").read_bytes(), (tmp_path / "server.pem").read_bytes())],
         (tmp_path / "ca.pem").read_bytes(),

@@ -283,6 +283,7 @@ def main() -> None:
     parser.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
     parser.add_argument("--version", default="")
     parser.add_argument("--certificate", nargs=2, metavar=("PEM", "KEY"))
+    parser.add_argument("--trusted", metavar="PEM", help="who asks must have a certificate of it")
     parser.add_argument("--cluster", default="", metavar="NAME")
     parser.add_argument("--shards", type=int, default=1)
     parser.add_argument("--lost-shards", type=int, default=0)
@@ -300,6 +301,9 @@ def main() -> None:
     if args.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*args.certificate)
+        if args.trusted:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(args.trusted)
         front.socket = context.wrap_socket(front.socket, server_side=True)
     print(f"{READY}: 127.0.0.1:{front.server_address[1]}", flush=True)
     front.serve_forever()
