@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from otelope.model.identity import new_id
-from tests import certificates
+from tests.certificates import make_certificate
 from tests.e2e.pipeline.application import Load, settle
 from tests.e2e.pipeline.backend import CONFIGURATIONS, Backend
 from tests.e2e.pipeline.sending import send, send_spans
@@ -83,8 +83,8 @@ def test_tail_sampling_keeps_what_failed_and_every_record(backend: Backend):
 
 
 def test_tls_lets_in_who_has_a_token(backend: Backend, tmp_path: Path):
-    authority = certificates.make(tmp_path, "ca")
-    certificates.make(tmp_path, "server", authority)
+    authority = make_certificate(tmp_path, "ca")
+    make_certificate(tmp_path, "server", authority)
     # The one that goes, and the one that comes.
     (tmp_path / "tokens").write_text("old-token\nnew-token\n", encoding="ascii")
     backend.start_collector(
