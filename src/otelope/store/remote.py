@@ -35,7 +35,7 @@ _KEPT_CONNECTIONS = 16
 _UNKNOWN_TABLE, _UNKNOWN_DATABASE, _TIMEOUT_EXCEEDED = 60, 81, 159
 _UNKNOWN_USER, _WRONG_PASSWORD, _AUTHENTICATION_FAILED = 192, 193, 516
 _ADVICE = {
-    164: "{who} may not set how long a question may take: give the profile `readonly` 2, not 1",
+    164: "the profile of {who} must have `readonly` 2 for who asks, 0 for who writes",
     279: "a shard of the cluster does not answer the server that was asked",
     497: "{who} may not do that; grant it, or name another user",
     701: "the server knows no such cluster: name one of its remote_servers",
@@ -214,8 +214,8 @@ def _why(failure: HTTPError) -> str:
         return "its name is not known"
     if isinstance(failure, SSLError):
         return (
-            f"TLS failed ({failure}); name the certificates to trust with --clickhouse-ca-file, "
-            "and see whether it is an https:// address"
+            f"TLS failed ({failure}): --clickhouse-ca-file names whom to trust, "
+            "--clickhouse-cert-file who we are; see whether it is an https:// address"
         )
     if isinstance(failure, NewConnectionError) and isinstance(cause, OSError) and cause.strerror:
         return f"no connection ({cause.strerror}): see that it runs; {_PORTS}"
