@@ -193,14 +193,18 @@ class _Handler(BaseHTTPRequestHandler):
         return _REPLICATED.sub(r"\1(", statement)
 
     def _check_user(self, options: Mapping[str, str]) -> None:
-        user = self.headers["X-ClickHouse-User"] or options.get("user", "")
-        password = self.headers["X-ClickHouse-Key"] or options.get("password", "")
+        user = self._header("X-ClickHouse-User") or options.get("user", "")
+        password = self._header("X-ClickHouse-Key") or options.get("password", "")
         scheme, _, credentials = (self.headers["Authorization"] or "").partition(" ")
         if scheme == "Basic":
             user, _, password = base64.b64decode(credentials).decode().partition(":")
         user = user or "default"
         if self.server.users.get(user) != password:
             raise Refused(_WRONG_PASSWORD, f"{user}: Authentication failed")
+
+    def _header(self, name: str) -> str:
+        # Python takes headers for Latin-1, ClickHouse takes them as they come.
+        return (self.headers[name] or "").encode("latin-1").decode("utf-8", "replace")
 
     def _body(self) -> bytes:
         if self.headers["Transfer-Encoding"] != "chunked":
