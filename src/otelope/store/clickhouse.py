@@ -121,6 +121,7 @@ def _open_directory(directory: Path) -> Store:
         if schema.version(engine) != statements.SCHEMA_VERSION:
             for _ in schema.apply(engine, Layout(engine.database)):
                 pass
+        schema.number_rows(engine)
     except StoreError as error:
         engine.close()
         raise _cannot_open(engine, error) from None

@@ -132,6 +132,23 @@ def _version(engine: Engine, existing: Existing | None) -> int:
     return int(_rows(engine, "schema_version")[0][0])
 
 
+def number_rows(engine: Engine) -> None:
+    """
+    Let log records and spans keep their place: their insert's number, and where they stood in it.
+
+    By it a push knows what is new; the order of the tables is another.
+
+    Raises:
+        StoreError: The engine cannot.
+    """
+    # 0.1 % of what log records take on disk (1 M in 400 inserts), 10 % of what spans take.
+    for (table,) in _rows(engine, statements.query("unnumbered")):
+        engine.run(
+            f"ALTER TABLE {identifier(table)} MODIFY SETTING "
+            "enable_block_number_column = 1, enable_block_offset_column = 1"
+        )
+
+
 def _refuse_newer(engine: Engine, found: int) -> None:
     if found > statements.SCHEMA_VERSION:
         raise CannotOpenError(
