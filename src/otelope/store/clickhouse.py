@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from otelope.store import schema, statements
 from otelope.store.embedded import EmbeddedEngine
-from otelope.store.engine import Engine, Parameter, literal, rows
+from otelope.store.engine import COMMITTED, Engine, Parameter, literal, rows
 from otelope.store.errors import CannotOpenError, StoreError
 from otelope.store.layout import Layout
 from otelope.store.remote import RemoteEngine
 from otelope.store.server import Server
 
 
+# The format in which columns have names and types, and are made what the table's are.
+NAMED_ROWS = "Native"
 # Rows of several inserters on a server may be committed out of the order of their clocks.
 _HOLD_BACK_MS = 1000
 
@@ -32,6 +35,11 @@ class Store:
         self._engine = engine
         self.hold_back_ms = hold_back_ms
 
+    @property
+    def where(self) -> str:
+        """As `Engine.where`."""
+        return self._engine.where
+
     def ingest(self, table: str, data: bytes, token: str) -> None:
         """
         Insert rows and return when they and all that is derived from them are committed.
@@ -45,14 +53,23 @@ class Store:
             StoreError: Not all of it is committed; the same call may be made again.
         """
         settings: dict[str, str | int] = {
-            # On by default since 26.2; such inserts have no token of their own.
-            "async_insert": 0,
-            # Of a Distributed table: when its shards have the rows, not when its server has.
-            "distributed_foreground_insert": 1,
             "insert_deduplication_token": token,
             "deduplicate_blocks_in_dependent_materialized_views": 1,
         }
-        self._engine.write(statements.insert(table), data, settings)
+        self._engine.write(statements.insert(table), data, COMMITTED | settings)
+
+    def put(self, table: str, data: bytes) -> None:
+        """
+        Insert rows that a view should have made, and return when they are committed.
+
+        Args:
+            table: The view's target; in these a row that comes again changes nothing.
+            data: Rows in the format `NAMED_ROWS`.
+
+        Raises:
+            StoreError: They may be committed or not; the same call may be made again.
+        """
+        self._engine.write(f"INSERT INTO {table}", data, COMMITTED, NAMED_ROWS)
 
     def ask(self, question: str, **parameters: Parameter) -> list[list[Any]]:
         """
@@ -63,6 +80,18 @@ class Store:
         """
         texts = {name: literal(value) for name, value in parameters.items()}
         return rows(self._engine.read(statements.query(question), texts))
+
+    def rows(
+        self, statement: str, parameters: Mapping[str, Parameter], form: str = "RowBinary"
+    ) -> bytes:
+        """
+        What a statement selects, in the form in which another store takes it.
+
+        Raises:
+            StoreError: The engine refused, or is gone.
+        """
+        texts = {name: literal(value) for name, value in parameters.items()}
+        return self._engine.read(statement, texts, form)
 
     def close(self) -> None:
         """Close the engine and let others open it."""

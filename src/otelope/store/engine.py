@@ -10,6 +10,10 @@ import msgspec
 
 Parameter = str | int | Sequence[str]
 
+# Of every insert. Asynchronous ones, the default since 26.2, have no token of their own; a
+# Distributed table answers, by default, before its shards have the rows.
+COMMITTED: dict[str, str | int] = {"async_insert": 0, "distributed_foreground_insert": 1}
+
 _decoder = msgspec.json.Decoder(list[Any])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from otelope.store import statements
-from otelope.store.engine import Engine, Parameter, clause, identifier, literal, rows
+from otelope.store.engine import COMMITTED, Engine, Parameter, clause, identifier, literal, rows
 from otelope.store.errors import CannotOpenError, NoTablesError, StoreError
 from otelope.store.layout import Column, Existing, Found, Layout, Spelling, Step
 from otelope.store.tables import Table
@@ -216,7 +216,7 @@ def _keeping(layout: Layout, existing: Existing) -> Iterator[Step]:
 
 def _note(layout: Layout) -> Step:
     # Asked for right afterwards: it must not wait in a queue of the server's.
-    settings = clause({"async_insert": 0, "distributed_foreground_insert": 1})
+    settings = clause(COMMITTED)
     number = statements.SCHEMA_VERSION
     insert = f"INSERT INTO {layout.full('schema_version')} (version)"
     return Step(f"note schema version {number}", f"{insert} {settings} VALUES ({number})")
