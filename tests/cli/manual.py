@@ -16,6 +16,7 @@ from otelope.cli.checks.processes import describe
 from otelope.cli.contracts import contract_lines
 from otelope.cli.doctor import report_lines
 from otelope.cli.find import envelope_table
+from otelope.cli.push import pushed_line
 from otelope.cli.render import tree_lines
 from otelope.cli.stitch import sent_line
 from otelope.cli.style import Style
@@ -87,6 +88,11 @@ def example_stitch() -> str:
     trace_id = f"{stitched_trace_id(order()['id']):032x}"
     count = sum(1 for _ in chain_spans(tree(order())))
     return sent_line(trace_id, count, DEFAULT_ENDPOINT)
+
+
+def example_push() -> str:
+    copied = {"otel_logs": 1_204_118, "otel_traces": 806_512}
+    return pushed_line(copied, "http://clickhouse:8123/otelope", 99.4)
 
 
 def example_doctor() -> str:

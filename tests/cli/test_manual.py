@@ -25,7 +25,7 @@ def test_every_command_has_its_section():
     page = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
     commands = make_parser()._subparsers._group_actions[0].choices
     assert set(commands) == {
-        "tree", "tail", "find", "contracts", "stitch", "doctor", "up", "schema",
+        "tree", "tail", "find", "contracts", "stitch", "doctor", "up", "schema", "push",
     }  # fmt: skip
     for name in commands:
         assert f"\n## {name}\n" in page

@@ -99,13 +99,23 @@ def _named(store: str, args: argparse.Namespace, environ: Mapping[str, str]) -> 
             f"{clickhouse.shown(store)!r} is no store: name a running `otelope up` "
             "(http://host:4318), a data directory, or a ClickHouse server with --clickhouse"
         )
-    directory = Path(path).expanduser().absolute()
+    return _direct(str(data_directory(Path(path))))
+
+
+def data_directory(path: Path) -> Path:
+    """
+    A data directory of `otelope up`, absolute.
+
+    Raises:
+        CannotAskError: It is none; to open it would make it one.
+    """
+    directory = path.expanduser().absolute()
     if not (directory / _ENGINE).is_dir():
         raise CannotAskError(
             f"{directory} is no data directory of otelope: name the one that `otelope up --data` "
             "was given"
         )
-    return _direct(str(directory))
+    return directory
 
 
 def _direct(store: str | Server) -> Questions:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from otelope.cli import clickhouse, contracts, doctor, find, schema, stitch, tail, tree, up
+from otelope.cli import clickhouse, contracts, doctor, find, push, schema, stitch, tail, tree, up
 from otelope.cli.asking import DEFAULT_STORE, STORE_VARIABLE, open_questions
 from otelope.cli.output import prepare_streams, say
 from otelope.cli.questions import BadQuestionError, CannotAskError
@@ -60,6 +60,7 @@ def make_parser() -> argparse.ArgumentParser:
         command.add_parser(subparsers, shared)
     up.add_parser(subparsers, server)
     schema.add_parser(subparsers, server)
+    push.add_parser(subparsers, server)
     return parser
 
 

@@ -25,10 +25,14 @@ class Marks(NamedTuple):
     ellipsis: str
     asked: str
     minus: str
+    full: str
+    empty: str
 
 
-DRAWN: Final = Marks("├─ ", "└─ ", "│  ", "   ", "✓", "✗", "?", "→", "…", "◀", "−")  # noqa: RUF001 - a minus sign
-TYPED: Final = Marks("|- ", "`- ", "|  ", "   ", "ok", "FAILED", "?", "->", "...", "<-", "-")
+DRAWN: Final = Marks("├─ ", "└─ ", "│  ", "   ", "✓", "✗", "?", "→", "…", "◀", "−", "█", "░")  # noqa: RUF001 - a minus sign
+TYPED: Final = Marks(
+    "|- ", "`- ", "|  ", "   ", "ok", "FAILED", "?", "->", "...", "<-", "-", "#", "."
+)  # fmt: skip
 
 _CODES: Final = {
     "bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "magenta": "35",
