@@ -22,8 +22,9 @@ from otelope.cli.progress import Progress
 from otelope.collector.otlp import log_rows
 from otelope.store import open_store, statements
 from tests.cli.conftest import environment, program, running_up
+from tests.e2e.servers.clickhouse import ClickHouse
 from tests.store.made import envelope_record, request
-from tests.store.serving import Relay, Serving, relay, serving
+from tests.store.serving import Relay, relay, serving
 from tests.store.stories import answers, tell
 
 
@@ -64,14 +65,14 @@ def source(filled, tmp_path) -> Source:
 
 
 @pytest.fixture
-def server(tmp_path) -> Iterator[Serving]:
+def server(tmp_path) -> Iterator[ClickHouse]:
     with serving(tmp_path / "server") as running:
         yield running
 
 
 @pytest.fixture
 def between(server) -> Iterator[Relay]:
-    with relay(server.dsn) as running:
+    with relay(server.url) as running:
         yield running
 
 
@@ -85,20 +86,20 @@ def push(source, dsn, *options):
 
 
 def test_what_a_directory_holds_is_copied_and_counted(source, server, otelope):
-    where = re.sub("user.*@", "", server.dsn)
-    done = otelope(*push(source, server.dsn))
+    where = re.sub("user.*@", "", server.url)
+    done = otelope(*push(source, server.url))
 
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(
         rf"113 log records and 10 spans copied to {re.escape(where)} in [\d.]+ s\n", done.stdout
     )
-    assert answers_at(server.dsn) == source.answers
+    assert answers_at(server.url) == source.answers
 
-    done = otelope(*push(source, server.dsn))
+    done = otelope(*push(source, server.url))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"nothing new: all is at {where}\n"
 
-    done = otelope(*push(source, server.dsn, "--json"))
+    done = otelope(*push(source, server.url, "--json"))
     told = json.loads(done.stdout)
     assert told.pop("seconds") > 0
     assert told == {
@@ -106,7 +107,7 @@ def test_what_a_directory_holds_is_copied_and_counted(source, server, otelope):
         "to": where,
         "copied": {"otel_logs": 0, "otel_traces": 0},
     }
-    assert answers_at(server.dsn) == source.answers
+    assert answers_at(server.url) == source.answers
 
 
 @pytest.mark.slow
@@ -125,14 +126,14 @@ def test_killed_at_an_insert_it_goes_on_and_nothing_is_twice(
     setattr(between, moment, kill)
     assert process.wait(60) == -signal.SIGKILL
     assert killed.is_set()
-    assert 0 < len(answers_at(server.dsn)["logs"]) < source.rows
+    assert 0 < len(answers_at(server.url)["logs"]) < source.rows
 
-    done = otelope(*push(source, server.dsn, "--json"))
+    done = otelope(*push(source, server.url, "--json"))
 
     assert done.returncode == 0, done.stderr
     # The second was not known to be there, so it was sent again.
     assert 0 < sum(json.loads(done.stdout)["copied"].values()) < source.rows
-    assert answers_at(server.dsn) == source.answers
+    assert answers_at(server.url) == source.answers
 
 
 @pytest.mark.slow
@@ -157,10 +158,10 @@ def test_a_server_that_goes_away_stops_it_and_the_rest_follows(
     )
     assert found, done.stderr
     with serving(tmp_path / "server") as back:
-        done = otelope(*push(source, back.dsn, "--json"))
+        done = otelope(*push(source, back.url, "--json"))
         assert done.returncode == 0, done.stderr
         assert sum(json.loads(done.stdout)["copied"].values()) == source.rows - int(found[1])
-        assert answers_at(back.dsn) == source.answers
+        assert answers_at(back.url) == source.answers
 
 
 @pytest.mark.slow
@@ -172,7 +173,7 @@ def test_a_server_that_has_no_space_left_is_heard_and_the_rest_follows(
             alter("MODIFY SETTING min_free_disk_bytes_to_perform_insert = 1000000000000000")
 
     def alter(change: str) -> None:
-        with open_store(server.dsn) as store:
+        with open_store(server.url) as store:
             store._engine.run(f"ALTER TABLE otel_logs {change}")
 
     between.before = fill
@@ -185,9 +186,9 @@ def test_a_server_that_has_no_space_left_is_heard_and_the_rest_follows(
     )
 
     alter("RESET SETTING min_free_disk_bytes_to_perform_insert")
-    done = otelope(*push(source, server.dsn))
+    done = otelope(*push(source, server.url))
     assert done.returncode == 0, done.stderr
-    assert answers_at(server.dsn) == source.answers
+    assert answers_at(server.url) == source.answers
 
 
 @pytest.mark.slow
@@ -205,14 +206,14 @@ def test_interrupted_it_says_how_far_it_came(source, server, between, otelope):
 
     assert process.returncode == 130
     assert re.fullmatch(r"otelope: the push to .* is interrupted\. \d+ of 123 rows are .*\n", said)
-    assert otelope(*push(source, server.dsn)).returncode == 0
-    assert answers_at(server.dsn) == source.answers
+    assert otelope(*push(source, server.url)).returncode == 0
+    assert answers_at(server.url) == source.answers
 
 
 def test_on_a_terminal_a_bar_is_drawn_and_taken_away(source, server):
     leader, follower = pty.openpty()
     process = subprocess.Popen(
-        program(*push(source, server.dsn)), env=environment(TERM="xterm"), stdout=subprocess.PIPE,
+        program(*push(source, server.url)), env=environment(TERM="xterm"), stdout=subprocess.PIPE,
         stderr=follower, text=True,
     )  # fmt: skip
     os.close(follower)
@@ -244,13 +245,13 @@ def test_elsewhere_a_line_is_said_every_few_seconds(monkeypatch, capsys):
 
 
 def test_a_directory_that_is_none_or_in_use_is_said(tmp_path, server, otelope):
-    done = otelope("push", "--clickhouse", server.dsn)
+    done = otelope("push", "--clickhouse", server.url)
     assert done.returncode == 2
     assert f"{tmp_path}/data/otelope is no data directory of otelope: name the" in done.stderr
     assert not (tmp_path / "data").exists()
 
     with running_up(tmp_path / "used") as up:
-        done = otelope("push", "--clickhouse", server.dsn, "--data", str(up.data))
+        done = otelope("push", "--clickhouse", server.url, "--data", str(up.data))
     assert done.returncode == 2
     assert f"{up.data} is in use by another otelope (process {up.process.pid})" in done.stderr
 
@@ -259,7 +260,7 @@ def test_the_default_directory_is_that_of_up(source, server, otelope, tmp_path):
     (tmp_path / "data").mkdir()
     source.directory.rename(tmp_path / "data" / "otelope")
 
-    done = otelope("push", OTELOPE_CLICKHOUSE=server.dsn)
+    done = otelope("push", OTELOPE_CLICKHOUSE=server.url)
 
     assert "113 log records" in done.stdout, done.stderr
 
@@ -273,13 +274,13 @@ def test_a_server_that_will_not_do_is_said(source, tmp_path, otelope, monkeypatc
     assert "name the ClickHouse server with --clickhouse http://host:8123" in complaint()
     assert "no connection (Connection refused)" in complaint("--clickhouse", "http://127.0.0.1:9")
     with serving(tmp_path / "empty", tables=False) as empty:
-        assert "make them with `otelope schema apply`" in complaint("--clickhouse", empty.dsn)
-        wrong = empty.dsn.replace("pass%20word", "wrong")
+        assert "make them with `otelope schema apply`" in complaint("--clickhouse", empty.url)
+        wrong = empty.url.replace("pass%20word", "wrong")
         assert "user or password is wrong" in complaint("--clickhouse", wrong)
     with monkeypatch.context() as newer:
         newer.setattr(statements, "SCHEMA_VERSION", statements.SCHEMA_VERSION + 1)
         with serving(tmp_path / "newer") as server:
-            assert "written by a newer otelope" in complaint("--clickhouse", server.dsn)
+            assert "written by a newer otelope" in complaint("--clickhouse", server.url)
     assert not (source.directory / "pushed").exists()
 
 

@@ -1,10 +1,8 @@
-"""A ClickHouse server in a process of its own, and a relay to stand between it and its client."""
+"""A ClickHouse server, and a relay to stand between it and its client."""
 
 from __future__ import annotations
 
 import http.client
-import subprocess
-import sys
 import threading
 
 from collections.abc import Callable, Iterator
@@ -13,56 +11,18 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from otelope.store import schema
-from otelope.store.remote import RemoteEngine
-from otelope.store.server import Server
-from otelope.store.tables import Layout
-
-
-# The embedded engine has one directory per process; the tests' own is that of the source.
-_SERVE = """
-import sys
-from pathlib import Path
-from otelope.store.embedded import EmbeddedEngine
-from tests.store.front import Front
-with Front(EmbeddedEngine(Path(sys.argv[1]))) as front:
-    print(front.dsn, flush=True)
-    front.serve_forever(0.05)
-"""
-
-
-class Serving:
-    """A server: its address, and its end."""
-
-    def __init__(self, directory: Path) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", _SERVE, str(directory)],
-            stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        assert self._process.stdout
-        self.dsn = self._process.stdout.readline().strip()
-        assert self.dsn, "the front did not start"
-
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout
-        self._process.stdout.close()
+from otelope.store import Server
+from tests.e2e.servers.clickhouse import ClickHouse, clickhouse
+from tests.store.made import make_tables
 
 
 @contextmanager
-def serving(directory: Path, *, tables: bool = True) -> Iterator[Serving]:
-    """Run one on a directory, and make its tables."""
-    server = Serving(directory)
-    try:
+def serving(directory: Path, *, tables: bool = True) -> Iterator[ClickHouse]:
+    """Run a server on a directory, and make its tables."""
+    with clickhouse(directory, user="user", password="pass word") as server:
         if tables:
-            engine = RemoteEngine(Server.from_url(server.dsn))
-            for _ in schema.apply(engine, Layout()):
-                pass
-            engine.close()
+            make_tables(Server.from_url(server.url))
         yield server
-    finally:
-        server.kill()
 
 
 class Relay(ThreadingHTTPServer):

@@ -17,8 +17,9 @@ from otelope.model.identity import new_id
 from otelope.store import Store, StoreError, open_store, schema, statements
 from otelope.store.blocks import Insert, Place, blocks, windows
 from otelope.store.push import Push
+from tests.e2e.servers.clickhouse import ClickHouse
 from tests.store.made import delivery_record, envelope_record, keep
-from tests.store.serving import Serving, relay, serving
+from tests.store.serving import relay, serving
 from tests.store.stories import answers, spans, tell
 
 
@@ -28,7 +29,7 @@ DERIVED = ("envelopes", "deliveries", "processes", "interactions", "contracts")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[Serving]:
+def server(tmp_path_factory) -> Iterator[ClickHouse]:
     with serving(tmp_path_factory.mktemp("server")) as running:
         yield running
 
@@ -36,13 +37,13 @@ def server(tmp_path_factory) -> Iterator[Serving]:
 @pytest.fixture
 def target(server) -> Iterator[Store]:
     """A server's store, empty."""
-    with open_store(server.dsn) as opened:
+    with open_store(server.url) as opened:
         for table in ("otel_logs", "otel_traces", *DERIVED):
-            opened._engine.run(f"TRUNCATE TABLE {table}")
+            opened._engine.run(f"TRUNCATE TABLE otelope.{table}")
             # Forgets the blocks that it knew as well.
             for window in (0, 10_000):
                 opened._engine.run(
-                    f"ALTER TABLE {table} MODIFY SETTING "
+                    f"ALTER TABLE otelope.{table} MODIFY SETTING "
                     f"non_replicated_deduplication_window = {window}"
                 )
         yield opened
@@ -147,7 +148,7 @@ def test_what_the_views_had_not_made_of_it_is_made_good(store, server, target):
     make_older(store)
     # A server that dies between the commit of the base table and those of the views leaves this.
     for table in DERIVED:
-        target._engine.run(f"TRUNCATE TABLE {table}")
+        target._engine.run(f"TRUNCATE TABLE otelope.{table}")
 
     push(store, target)
 
@@ -191,7 +192,7 @@ def test_a_server_whose_tables_were_made_anew_gets_all_of_it(tmp_path, store):
     tell(store, 1)
     copied = []
     for name in ("first", "second"):
-        with serving(tmp_path / name) as server, open_store(server.dsn) as target:
+        with serving(tmp_path / name) as server, open_store(server.url) as target:
             copied.append(push(store, target))
             assert answers(target) == answers(store)
 
@@ -331,7 +332,7 @@ def merge(store):
 
 def break_off_at(insert, store, server, *, committed):
     """A push that ends in the midst of an insert."""
-    with relay(server.dsn) as between, open_store(between.dsn) as through:
+    with relay(server.url) as between, open_store(between.dsn) as through:
 
         def break_off(number: int) -> None:
             if number == insert:
@@ -348,7 +349,7 @@ def break_off_at(insert, store, server, *, committed):
 def forget_blocks(target):
     for table in ("otel_logs", "otel_traces", *DERIVED):
         target._engine.run(
-            f"ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 0"
+            f"ALTER TABLE otelope.{table} MODIFY SETTING non_replicated_deduplication_window = 0"
         )
 
 

@@ -29,12 +29,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from otelope.store import schema
 from otelope.store.blocks import MOST_ROWS, Place, Window, blocks
 from otelope.store.clickhouse import NAMED_ROWS, Store
 from otelope.store.errors import StoreError
 from otelope.store.ledger import Block, Copied, Cursor, Ledger
 from otelope.store.pushed import Logs, Pushed, Selected, Spans
-from otelope.store.tables import View, wanted
 
 
 # A server knows 10,000 blocks (sql/schema), a replicated table none for more than an hour.
@@ -164,8 +164,8 @@ class Push:
 
     def _make_good(self, pushed: Pushed, selected: Selected) -> None:
         base = f"FROM {pushed.table}\n"
-        for view in wanted():
-            if isinstance(view, View) and base in view.select:
+        for view in schema.views():
+            if base in view.select:
                 statement = view.select.replace(base, f"FROM ({selected.statement})\n")
                 rows = self._source.rows(statement, selected.parameters, NAMED_ROWS)
                 self._target.put(view.target, rows)

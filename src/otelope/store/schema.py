@@ -114,6 +114,11 @@ def cluster_of(engine: Engine) -> str:
     return _cluster(_existing(engine) or {})
 
 
+def views() -> list[View]:
+    """What is made of log records, and where it is put."""
+    return [each for each in _wanted() if isinstance(each, View)]
+
+
 def _wanted() -> list[Table | View]:
     """What should be there, in the order in which it can be made."""
     return [_parsed(_COMMENT.sub("", statement)) for statement in statements.schema()]
@@ -142,7 +147,7 @@ def number_rows(engine: Engine) -> None:
         StoreError: The engine cannot.
     """
     # 0.1 % of what log records take on disk (1 M in 400 inserts), 10 % of what spans take.
-    for (table,) in _rows(engine, statements.query("unnumbered")):
+    for (table,) in _rows(engine, "unnumbered"):
         engine.run(
             f"ALTER TABLE {identifier(table)} MODIFY SETTING "
             "enable_block_number_column = 1, enable_block_offset_column = 1"

@@ -8,7 +8,7 @@ FROM
             EventName
         ) AS row
     FROM otel_logs
-    WHERE Timestamp IN
+    WHERE Timestamp GLOBAL IN
     (
         SELECT fromUnixTimestamp64Nano(toInt64(arrayJoin({found_by:Array(String)})), 'UTC')
     )
