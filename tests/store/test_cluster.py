@@ -144,6 +144,26 @@ def test_what_was_begun_for_a_cluster_is_not_gone_on_with_for_a_server(cluster):
     engine.close()
 
 
+def test_what_comes_while_tables_are_made_is_refused_or_seen_by_every_view(cluster):
+    engine = opened(cluster)
+    store, taken, refused = Store(engine), [], 0
+    for step in schema.plan(engine, LAYOUT):
+        engine.run(step.statement)
+        own = new_id()
+        try:
+            keep(store, envelope_record(own))
+        except StoreError:
+            refused += 1
+        else:
+            taken.append(own)
+
+    assert refused > 10
+    assert taken
+    assert {each["id"] for each in questions.find(store)} == set(taken)
+    assert {each["id"] for each in questions.find(store, text="payload")} == set(taken)
+    engine.close()
+
+
 def test_a_cluster_that_the_servers_do_not_know(cluster):
     with pytest.raises(StoreError, match=r"no such cluster: name one .*'nowhere' not found"):
         make_tables(Server.from_url(cluster.url), cluster="nowhere")

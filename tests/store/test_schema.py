@@ -109,6 +109,34 @@ def test_an_interrupted_apply_is_finished_by_the_next(engine):
     assert schema.differences(engine, LAYOUT) == []
 
 
+def test_what_comes_while_tables_are_made_is_refused_or_seen_by_every_view(engine):
+    store, taken, refused = Store(engine), [], 0
+    for step in schema.plan(engine, LAYOUT):
+        engine.run(step.statement)
+        own = new_id()
+        try:
+            keep(store, envelope_record(own))
+        except StoreError:
+            refused += 1
+        else:
+            taken.append(own)
+
+    assert refused > 10
+    assert taken
+    rows = {name: each["rows"] for name, each in questions.health(store).items()}
+    assert rows["otel_logs"] == rows["envelopes"] == rows["deliveries"] == len(taken)
+    assert questions.interactions(store)[0]["count"] == len(taken)
+
+
+def test_a_table_that_takes_no_rows_yet_is_told(engine):
+    for step in schema.plan(engine, LAYOUT):
+        if not step.last:
+            engine.run(step.statement)
+
+    assert schema.differences(engine, LAYOUT) == ["table otel_logs takes no rows yet"]
+    assert make(engine) == ["let table otel_logs take rows"]
+
+
 def make_schema_1(engine):
     for statement in SCHEMA_1.read_text().split(";\n"):
         if statement.strip():

@@ -49,10 +49,18 @@ class Layout:
 
 @dataclass(frozen=True)
 class Step:
-    """A change: what it is for, and the statement."""
+    """
+    A change: what it is for, and the statement.
+
+    Args:
+        title: For who reads along.
+        statement: In full.
+        last: Whether it waits until all else is done.
+    """
 
     title: str
     statement: str
+    last: bool = False
 
 
 class Column(NamedTuple):

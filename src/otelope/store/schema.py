@@ -77,7 +77,8 @@ def plan(engine: Engine, layout: Layout) -> list[Step]:
     existing = existing or {}
     wanted = _wanted()
     spelt = _spelling(engine, wanted, layout) if existing else str
-    steps += [step for each in wanted for step in each.steps(layout, existing, spelt)]
+    changes = [step for each in wanted for step in each.steps(layout, existing, spelt)]
+    steps += sorted(changes, key=lambda step: step.last)
     steps += _keeping(layout, existing)
     if found < statements.SCHEMA_VERSION:
         steps.append(_note(layout))
