@@ -249,7 +249,7 @@ def test_urls_of_servers(url, server):
 @pytest.mark.parametrize(
     "url",
     ["host:8123", "ftp://me:hush@host", "http://", "http://me:hush@", "http://host:99999",
-     "http://host,", "http://host?pasword=hush", "http://host?timeout=soon", "http://[::1"],
+     "http://host,", "http://host?passwd=hush", "http://host?timeout=soon", "http://[::1"],
 )  # fmt: skip
 def test_what_is_no_url_of_a_server(url):
     with pytest.raises(CannotOpenError, match=r"write http://user:password@host:8123/database"):

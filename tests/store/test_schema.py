@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from pathlib import Path
 
 import pytest
@@ -89,6 +91,12 @@ def test_statements_are_those_of_the_files(engine):
         (statement,) = [each for each in statements.schema() if f"EXISTS {name}\n" in each]
         engine.run(statement)
         assert table_of(engine, name) == made != b""
+
+
+def test_a_change_of_the_schema_is_a_new_version():
+    """A directory is upgraded when its version differs, and only then."""
+    digest = hashlib.sha256("".join(statements.schema()).encode()).hexdigest()[:16]
+    assert (statements.SCHEMA_VERSION, digest) == (2, "da2acda1d2e08c0c")
 
 
 def test_made_once_there_is_nothing_to_do_and_nothing_differs(engine):
@@ -214,6 +222,28 @@ def test_what_cannot_be_changed_in_place_is_told_and_left(engine, change):
 
     assert schema.differences(engine, LAYOUT) == [NOT_IN_PLACE[change]]
     assert make(engine) == []
+
+
+def test_rows_are_taken_over_by_hand_as_the_documentation_says(engine):
+    make(engine)
+    store, own = Store(engine), new_id()
+    keep(store, delivery_record(own))
+    engine.run("ALTER TABLE deliveries MODIFY COLUMN attempt Nullable(UInt64) AFTER envelope_id")
+
+    engine.run("RENAME TABLE otelope.deliveries TO otelope.deliveries_before")
+    with pytest.raises(StoreError):
+        keep(store, delivery_record(own, span=2))
+    assert make(engine) == ["make table deliveries"]
+    keep(store, delivery_record(own, span=2))
+    columns = (
+        "SELECT arrayStringConcat(groupArray(name), ', ') FROM system.columns "
+        "WHERE database = 'otelope' AND table = 'deliveries'"
+    )
+    names = engine.read(columns, {}, "TSVRaw").decode().strip()
+    engine.run(f"INSERT INTO deliveries ({names}) SELECT {names} FROM deliveries_before")  # noqa: S608 - our own
+
+    assert schema.differences(engine, LAYOUT) == []
+    assert questions.health(store)["deliveries"]["rows"] == 2
 
 
 def test_what_others_add_is_their_business(engine):
