@@ -115,7 +115,7 @@ def _chdb() -> tuple[tuple[type[Exception], ...], type[Connection]]:
     # A forked child of a process that has the engine loaded hangs, and the engine takes 250 MB:
     # it is imported here, by who opens a directory, and nowhere else.
     try:
-        from chdb._exceptions import ChdbError  # noqa: PLC0415
+        from chdb import ChdbError  # noqa: PLC0415
         from chdb.state.sqlitelike import Connection  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise CannotOpenError(

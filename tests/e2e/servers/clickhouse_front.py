@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from chdb._exceptions import ChdbError
+from chdb import ChdbError
 from chdb.state.sqlitelike import Connection
 
 from tests.e2e.servers.clickhouse import READY
