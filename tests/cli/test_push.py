@@ -174,7 +174,7 @@ def test_a_server_that_has_no_space_left_is_heard_and_the_rest_follows(
 
     def alter(change: str) -> None:
         with open_store(server.url) as store:
-            store._engine.run(f"ALTER TABLE otel_logs {change}")
+            store._engine.run(f"ALTER TABLE otelope.otel_logs {change}")
 
     between.before = fill
     done = otelope(*push(source, between.dsn))

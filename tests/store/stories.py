@@ -65,7 +65,7 @@ def tell(store: Store, number: int) -> None:
 def answers(store: Store) -> dict[str, Any]:
     """Everything that can be asked, and how many rows there are once all is merged."""
     for table in _DERIVED:
-        store._engine.run(f"OPTIMIZE TABLE {table} FINAL")
+        store._engine.run(f"OPTIMIZE TABLE otelope.{table} FINAL")
     store.hold_back_ms = 0
     found = questions.find(store, limit=_MOST)
     page = questions.tail(store, last=_MOST, limit=_MOST)

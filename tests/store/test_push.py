@@ -327,7 +327,7 @@ def test_windows_hold_every_row_once_in_order_and_few(found, most, first):
 
 def merge(store):
     for table in ("otel_logs", "otel_traces"):
-        store._engine.run(f"OPTIMIZE TABLE {table} FINAL")
+        store._engine.run(f"OPTIMIZE TABLE otelope.{table} FINAL")
 
 
 def break_off_at(insert, store, server, *, committed):
