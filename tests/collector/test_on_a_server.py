@@ -184,10 +184,12 @@ class Sender(threading.Thread):
             while not self.enough.is_set():
                 ids = [new_id() for _ in range(BLOCK)]
                 body = request(*map(envelope_record, ids)).SerializeToString()
-                while not self._is_taken(export, body):
+                while not self.enough.is_set():
+                    if self._is_taken(export, body):
+                        self.acknowledged += ids
+                        self.taken.release()
+                        break
                     self.refused.release()
-                self.acknowledged += ids
-                self.taken.release()
 
     def _is_taken(self, export, body: bytes) -> bool:
         try:
@@ -215,6 +217,8 @@ def test_a_server_that_is_killed_again_and_again_costs_nothing_that_was_acknowle
 
     acknowledged = set(sender.acknowledged)
     assert len(acknowledged) >= 20 * BLOCK
-    found = server.ask("SELECT DISTINCT id FROM otelope.envelopes").split("\n")
-    assert set(found) == acknowledged
-    assert rows(server) == len(acknowledged)
+    found = set(server.ask("SELECT DISTINCT id FROM otelope.envelopes").split("\n"))
+    assert acknowledged <= found
+    # Of the last block nobody may have said that it was stored.
+    assert len(found - acknowledged) <= BLOCK
+    assert rows(server) == len(found)

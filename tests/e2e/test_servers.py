@@ -143,3 +143,32 @@ def test_a_killed_test_run_leaves_no_server(tmp_path: Path, kafka_server: str):
     assert not answer.parent.exists()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+
+
+def test_a_killed_test_leaves_no_clickhouse(tmp_path: Path):
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from tests.e2e.servers.clickhouse import ClickHouse\n"
+        "server = ClickHouse(Path(sys.argv[1])); server.start()\n"
+        "print(server.port, flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path],
+        stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2],
+    ) as owner:  # fmt: skip
+        assert owner.stdout
+        address = ("127.0.0.1", int(owner.stdout.readline()))
+        socket.create_connection(address, timeout=5).close()
+        owner.kill()
+    deadline = time.monotonic() + 30
+    while listens(address):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def listens(address: tuple[str, int]) -> bool:
+    try:
+        socket.create_connection(address, timeout=5).close()
+    except ConnectionRefusedError:
+        return False
+    return True

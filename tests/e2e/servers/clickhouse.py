@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from tests.e2e.servers.processes import await_line, stop_group
+from tests.e2e.servers.processes import await_line, lasting_port, stop_group
 
 
 # What `clickhouse_front` says once it answers. It is not imported here: it loads the engine.
@@ -25,7 +25,7 @@ _PATIENCE = 60
 
 class ClickHouse:
     """
-    One server, on a directory and, from its first start on, a port that stay the same.
+    One server, on a directory and a port that stay the same. It ends with this process.
 
     Args:
         directory: Where it keeps what it stores, and its log.
@@ -34,7 +34,7 @@ class ClickHouse:
         secure: Whether it speaks TLS.
 
     Attributes:
-        port: Where it listens; 0 before the first start.
+        port: Where it listens.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ClickHouse:
         self._process: subprocess.Popen[bytes] | None = None
         self._user, self._password = user, password
         self._scheme = "https" if secure else "http"
-        self.port = 0
+        self.port = lasting_port()
 
     @property
     def address(self) -> str:
@@ -72,10 +72,13 @@ class ClickHouse:
         """Start it, the first time or again; returns when it answers."""
         self._directory.mkdir(parents=True, exist_ok=True)
         log = self._directory / "log"
-        command = [sys.executable, "-m", "tests.e2e.servers.clickhouse_front"]
+        command = [
+            sys.executable, "-m", "tests.e2e.servers.clickhouse_front", self._directory / "data",
+            "--port", str(self.port), "--owner", str(os.getpid()), *self._options,
+        ]  # fmt: skip
         with log.open("wb") as output:
             self._process = subprocess.Popen(
-                [*command, self._directory / "data", "--port", str(self.port), *self._options],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -85,7 +88,6 @@ class ClickHouse:
                 start_new_session=True,
             )
         await_line(self._process, log, READY, _PATIENCE)
-        self.port = int(log.read_text().rpartition(":")[2])
 
     def stop(self) -> None:
         """End it as a service manager would."""

@@ -32,6 +32,7 @@ from chdb import ChdbError
 from chdb.state.sqlitelike import Connection
 
 from tests.e2e.servers.clickhouse import READY
+from tests.e2e.servers.processes import wait_for_end
 
 
 _INSERT = re.compile(
@@ -280,10 +281,16 @@ def _configuration(cluster: str, shards: int, lost: int, keeper: bool) -> str:
     )
 
 
+def _end_with(owner: int) -> None:
+    wait_for_end(owner, timeout=None)
+    os._exit(1)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--owner", type=int, metavar="PID", help="end when this process has ended")
     parser.add_argument("--user", action="append", default=[], metavar="NAME:PASSWORD")
     parser.add_argument("--version", default="")
     parser.add_argument("--certificate", nargs=2, metavar=("PEM", "KEY"))
@@ -293,6 +300,8 @@ def main() -> None:
     parser.add_argument("--lost-shards", type=int, default=0)
     parser.add_argument("--keeper", action="store_true")
     args = parser.parse_args()
+    if args.owner:
+        threading.Thread(target=_end_with, args=(args.owner,), daemon=True).start()
     users = dict(each.split(":", 1) for each in args.user) or {"default": ""}
     path, cluster = str(args.directory), None
     if args.cluster:
