@@ -86,7 +86,7 @@ def push(source, dsn, *options):
 
 
 def test_what_a_directory_holds_is_copied_and_counted(source, server, otelope):
-    where = re.sub("user.*@", "", server.url)
+    where = f"{server.where}/otelope"
     done = otelope(*push(source, server.url))
 
     assert done.returncode == 0, done.stderr
