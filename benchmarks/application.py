@@ -21,7 +21,7 @@ from otelope.core.kinds import kind_of
 from otelope.core.lineage import give_lineage
 from otelope.core.message import Message
 from otelope.core.patching import Patches
-from otelope.core.records import Record
+from otelope.core.records import Record, Recorder
 from otelope.core.settings import Settings
 from otelope.core.sites import Process, Send
 from otelope.core.store_sites import Database, Execute
@@ -72,7 +72,7 @@ class UnsampledClient(SampledClient):
 
 def adapter(client: type[Client]) -> Adapter:
     """An adapter like that of a Kafka client."""
-    target = f"{__name__}:{client.__name__}"
+    target = f"{client.__module__}:{client.__name__}"
     return Adapter(
         system="kafka",
         carrier=PAIRS,
@@ -110,8 +110,13 @@ def body(parent: str | None = None) -> bytes:
     return json.dumps(envelope).encode()
 
 
-def instrumented(provider: TracerProvider, client: type[Client]) -> tuple[Client, Patches]:
-    """A client with our wrappers in place, recording into nothing."""
+def _forget(record: Record) -> None: ...
+
+
+def instrumented(
+    provider: TracerProvider, client: type[Client], record: Recorder = _forget
+) -> tuple[Client, Patches]:
+    """A client with our wrappers in place; by default it records into nothing."""
     give_lineage(provider)
     settings = Settings()
     codecs = Codecs({}, settings.max_body_bytes)
@@ -120,7 +125,7 @@ def instrumented(provider: TracerProvider, client: type[Client]) -> tuple[Client
         codecs.recognise,
         codecs.payload_of,
         kind_of((), ()),
-        _forget,
+        record,
         Tracing(provider),
         codecs.candidates,
     )
@@ -129,9 +134,6 @@ def instrumented(provider: TracerProvider, client: type[Client]) -> tuple[Client
     if problems:
         raise RuntimeError("; ".join(problems))
     return client(), patches
-
-
-def _forget(record: Record) -> None: ...
 
 
 class Step(NamedTuple):
