@@ -1,5 +1,5 @@
 # Everything starts from a fresh clone: each target sets up what it needs.
-# PYTHON=python3.13 chooses the interpreter; ARGS="-k kafka" goes to pytest.
+# PYTHON=python3.13 chooses the interpreter; ARGS="-k kafka" goes to pytest, ARGS=trees to bench.
 PYTHON ?= python3
 ARGS ?=
 bin := .venv/bin
@@ -24,7 +24,7 @@ help:
 	@echo "make fast    the tests that need no server and no patience"
 	@echo "make check   the gates: style, types, layers, spelling, docs, coverage"
 	@echo "make format  mend what the gates can mend"
-	@echo "make bench   the benchmarks: one table, and build/bench.json"
+	@echo "make bench   the benchmarks: one table, and build/bench.json (LARGE=1, ARGS=NAME)"
 	@echo "make dist    wheel and source distribution"
 	@echo "make constraints [ARGS=--upgrade]   renew the pins"
 
@@ -60,7 +60,7 @@ format: dev
 	$(bin)/cog -r $(docs)
 
 bench: dev
-	$(bin)/python -m benchmarks
+	$(bin)/python -m benchmarks $(ARGS)
 
 dist: dev
 	rm -rf dist

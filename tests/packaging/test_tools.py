@@ -64,9 +64,11 @@ def test_the_table_of_figures():
     rows = [
         {"name": "send", "ratio": 2.345, "unit": "S", "goal": 2.5},
         {"name": "ingest", "ratio": 23_456.7, "unit": "records/s", "goal": ">= 14000"},
+        {"name": "tree", "ratio": 9.87, "unit": "ms", "goal": None, "note": "of few"},
     ]
     assert table(rows).splitlines() == [
         "name    figure  unit       goal",
         "send    2.35    S          ≤ 2.5     met",
         "ingest  23,457  records/s  ≥ 14,000  met",
+        "tree    9.87    ms                        of few",
     ]
