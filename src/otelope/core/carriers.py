@@ -61,8 +61,9 @@ class Pairs:
     """
     A list of (name, bytes) pairs in which a name may occur again, as in Kafka.
 
-    Other pairs keep their order and their duplicates. The copy is a list of tuples: kafka-python
-    and aiokafka take nothing else. Some clients also take a mapping; its copy is a list too.
+    Other pairs stay as they are, in their order and with duplicates: what a library refuses of
+    them, it still refuses. The copy is a list, of tuples where we add to it: kafka-python and
+    aiokafka take nothing else. Some clients also take a mapping; its copy is a list too.
     """
 
     headers = True
@@ -77,7 +78,7 @@ class Pairs:
         return [name for name, _ in self._pairs(headers)]
 
     def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
-        kept = [(name, value) for name, value in self._pairs(headers) if name not in fields]
+        kept = [pair for pair in self._pairs(headers) if pair[0] not in fields]
         kept.extend([(name, value.encode()) for name, value in fields.items()])
         return kept
 

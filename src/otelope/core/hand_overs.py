@@ -9,6 +9,7 @@ import weakref
 from typing import Any
 
 from otelope.core.guard import guard
+from otelope.core.message import Message
 from otelope.core.operation import Delivery
 
 
@@ -33,9 +34,17 @@ class HandOvers:
         delivery.attach()
 
     def current(self, consumer: Any) -> Delivery | None:
-        """The delivery that lasts; None between two."""
-        handed_over = self._open.get(consumer)
+        """The delivery that lasts; None between two, and where there is no consumer."""
+        handed_over = self._open.get(consumer) if consumer is not None else None
         return handed_over.delivery if handed_over else None
+
+    def consumer_of(self, message: Message) -> Any:
+        """The consumer that handed this message over and waits for its end; None without one."""
+        for consumer, handed_over in list(self._open.items()):
+            delivery = handed_over.delivery
+            if delivery is not None and delivery.delivers(message):
+                return consumer
+        return None
 
     def hand_on(self, envelope_id: str) -> Delivery | None:
         """
@@ -86,7 +95,11 @@ class _HandedOver:
         # In a poll loop the library sees no exception of the handler; but what follows in the
         # application's `except` or `finally` block (a commit, a close) stands inside it.
         error = sys.exc_info()[1]
-        fresh = error is not self.handled_error and not isinstance(error, GeneratorExit)
+        if error is self.handled_error:
+            error = None
+        elif isinstance(error, GeneratorExit):
+            # `yield from consumer` closes the consumer when its generator is left: anyhow.
+            error, abandoned = None, True
         self.handled_error = None
         with guard:
-            delivery.end(error if fresh else None, abandoned=abandoned)
+            delivery.end(error, abandoned=abandoned)

@@ -114,6 +114,10 @@ class Delivery:
         """Whether this envelope is among those handled."""
         return any(envelope.id == envelope_id for envelope in self.envelopes)
 
+    def delivers(self, message: Message) -> bool:
+        """Whether this message, as the adapter reads it, is among those handled."""
+        return message in self._messages
+
     def is_of(self, library: object, arrived: Sequence[Arrived]) -> bool:
         """Whether it is the handling of just these messages, by the same library."""
         ids = [envelope.id for _, envelope in arrived]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-import inspect
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ import wrapt
 
 from otelope.core.adapter import Adapter, Wrapper
 from otelope.core.call import Call, Parameters
+from otelope.core.callbacks import held_in, is_asynchronous, root_of
 from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
@@ -206,8 +205,15 @@ class Process:
             call = Call(wrapping.parameters, instance, args, kwargs)
             with guard:
                 callback = call[self.callback]
-                if callable(callback) and _root_of(callback) != root:
-                    call[self.callback] = self._delivered(wrapping, callback)
+                held = held_in(callback, self.callback)
+                if held is not None:
+                    callback = held.cell_contents
+                if callable(callback) and root_of(callback) != root:
+                    delivered = self._delivered(wrapping, callback)
+                    if held is not None:
+                        held.cell_contents = delivered
+                    else:
+                        call[self.callback] = delivered
             return wrapped(*call.args, **call.kwargs)
 
         return register
@@ -222,7 +228,7 @@ class Process:
                 return await wrapped(*args, **kwargs)
 
         return wrapt.FunctionWrapper(
-            callback, handle_async if _is_asynchronous(callback) else handle
+            callback, handle_async if is_asynchronous(callback) else handle
         )
 
     def _begin(self, wrapping: Wrapping, args: Any, kwargs: Any) -> Delivery | None:
@@ -246,11 +252,13 @@ class Settle:
     Args:
         target: ``module:Class.method``.
         refuses: Whether it tells the broker that the message was not handled.
+        message: What it is called on, where that is the message and not its consumer.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     refuses: bool = False
+    message: Callable[[Any], Message] | None = None
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
@@ -267,23 +275,16 @@ class Settle:
         return settle_async if wrapping.asynchronous else settle
 
     def _end(self, wrapping: Wrapping, instance: Any) -> None:
+        consumer = instance if self.message is None else None
         with guard:
-            if self.refuses:
-                delivery = wrapping.hand_overs.current(instance) or ambient_delivery()
-                if delivery is not None:
-                    delivery.fail("rejected")
-        wrapping.hand_overs.end(instance)
-
-
-def _root_of(callback: Callable[..., Any]) -> str:
-    while isinstance(callback, functools.partial):
-        callback = callback.func
-    return (getattr(callback, "__module__", None) or "").partition(".")[0]
-
-
-def _is_asynchronous(callback: Callable[..., Any]) -> bool:
-    while isinstance(callback, functools.partial):
-        callback = callback.func
-    return inspect.iscoroutinefunction(callback) or inspect.iscoroutinefunction(
-        getattr(callback, "__call__", None)  # noqa: B004 - asks whether it is async, not whether it is callable
-    )
+            ambient = ambient_delivery()
+            if self.message is not None:
+                message = self.message(instance)
+                consumer = wrapping.hand_overs.consumer_of(message)
+                # What a client gives back unread is not what is being handled.
+                ambient = ambient if ambient and ambient.delivers(message) else None
+            delivery = wrapping.hand_overs.current(consumer) or ambient
+            if self.refuses and delivery is not None:
+                delivery.fail("rejected")
+        if consumer is not None:
+            wrapping.hand_overs.end(consumer)

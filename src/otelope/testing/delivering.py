@@ -14,7 +14,7 @@ import otelope
 
 from otelope.core.operation import MAX_LINKS
 from otelope.model.envelope import Envelope
-from otelope.testing.driver import Driver, Got, where
+from otelope.testing.driver import Driver, Got, nothing, where
 from otelope.testing.messages import attributes_of, foreign_id, make
 from otelope.testing.scenario import Scenarios, ignore
 from otelope.testing.spans import Service, described, links, parent, span_spot
@@ -152,6 +152,44 @@ class Delivering(Scenarios):
         assert span.attributes is not None
         assert span.attributes["error.type"] == delivery.error_type
         assert [event.name for event in span.events] == ["exception"]
+
+    @where(lambda features: features.raises and not features.nested)
+    def test_what_failed_and_comes_again_is_handled_twice_and_sent_once(
+        self, driver: Driver, service: Service, channel: str
+    ) -> None:
+        sent = make()
+
+        async def fail(_: Got) -> None:
+            raise ValueError("not now")
+
+        with pytest.raises(ValueError, match="not now"):
+            self.pass_on(driver, channel, fail, sent)
+        self.exchange(driver, nothing, {channel: ignore})
+        assert len(service.envelopes()) == len(service.spans("send")) == 1
+        assert [parent(span) for span in service.spans("process")] == [sent.spot] * 2
+        told = [(d.envelope.id, d.outcome, d.redelivered) for d in service.deliveries()]
+        said = (False, True) if driver.features.redelivers else (None, None)
+        assert told == [(sent.id, "error", said[0]), (sent.id, "ok", said[1])]
+
+    @where(lambda features: not features.nested)
+    def test_what_is_broken_arrives_as_it_is_and_is_not_in_the_way(
+        self, driver: Driver, service: Service, channel: str
+    ) -> None:
+        sent = make()
+        broken = sent.body[:-9]
+        arrived: list[bytes] = []
+
+        async def note(got: Got) -> None:
+            arrived.append(got.body)
+
+        async def start() -> None:
+            calls = [driver.call(channel, body, {}) for body in (broken, sent.body)]
+            await driver.send(*calls)
+
+        self.exchange(driver, start, {channel: note}, 2)
+        assert arrived == [broken, sent.body]
+        assert service.shapes() == [[sent.type, f"  process {sent.type}"]]
+        assert [delivery.outcome for delivery in service.deliveries()] == ["ok"]
 
     @where(lambda features: features.asynchronous and features.raises)
     def test_cancellation_ends_the_handling(

@@ -48,6 +48,7 @@ class Features:
         raises: Whether an exception of the handler comes out of `Driver.drive` unchanged.
         asynchronous: Whether the sending call is a coroutine, which can be cancelled.
         answers: Whether an answer of status 500 is the sending's error.
+        redelivers: Whether the broker says of a message that it came before.
     """
 
     system: str
@@ -58,6 +59,7 @@ class Features:
     raises: bool = True
     asynchronous: bool = False
     answers: bool = False
+    redelivers: bool = False
 
 
 class Driver(Protocol):

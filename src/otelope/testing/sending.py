@@ -288,4 +288,5 @@ def plain(value: object) -> object:
         return tuple((plain(key), plain(each)) for key, each in value.items())
     if isinstance(value, list | tuple):
         return tuple(plain(each) for each in value)
-    return type(value).__name__, plain(getattr(value, "__dict__", repr(value)))
+    # What has slots has an empty `__dict__` of a base class.
+    return type(value).__name__, plain(getattr(value, "__dict__", None) or repr(value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pika
 
@@ -13,10 +14,11 @@ from otelope.testing.driver import bridge
 
 
 SERVERS = ("rabbitmq_server",)
+_ONE = Features("rabbitmq", polled=True, in_sender=True, redelivers=True)
 STYLES = {
-    "callback": Features("rabbitmq", in_sender=True),
-    "consume": Features("rabbitmq", polled=True, in_sender=True),
-    "basic_get": Features("rabbitmq", polled=True, in_sender=True),
+    "callback": replace(_ONE, polled=False),
+    "consume": _ONE,
+    "basic_get": _ONE,
 }
 
 

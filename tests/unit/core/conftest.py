@@ -58,6 +58,8 @@ ADAPTER = Adapter(
         Process(f"{CLIENT}.subscribe", lambda message: got(message)[0], callback="callback"),
         Settle(f"{CLIENT}.commit"),
         Settle(f"{CLIENT}.reject", refuses=True),
+        Settle("letters:Message.done", message=lambda message: got(message)[0]),
+        Settle("letters:Message.refuse", refuses=True, message=lambda message: got(message)[0]),
         Settle(f"{CLIENT}.close"),
     ),
 )

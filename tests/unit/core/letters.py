@@ -12,6 +12,12 @@ class Message:
         self.body = body
         self.headers = headers or {}
 
+    def done(self):
+        return "done"
+
+    def refuse(self):
+        return "refused"
+
 
 class Client:
     """Sends to and receives from a queue of its own; notes what it was called with."""

@@ -16,6 +16,7 @@ from opentelemetry import trace
 
 from otelope.core.guard import guard
 from otelope.core.operation import _delivery_in, ambient_delivery
+from otelope.core.patching import locate
 from otelope.testing.messages import make
 from otelope.testing.spans import links, parent, span_spot
 from tests.unit.core.conftest import ADAPTER
@@ -219,6 +220,52 @@ class TestReceive:
         client.reject()
         assert told(service) == [(sent.id, "error", "rejected")]
 
+    def test_message_that_is_settled_ends_its_own_handling_only(self, client, service):
+        first, second = make(), make()
+        client.queue.extend([message(first), message(second)])
+        early, late = client.get(), client.get()
+        assert early.done() == "done"
+        assert current() == second.id
+        assert late.done() == "done"
+        assert current() is None
+        assert told(service) == [(first.id, "ok", None), (second.id, "ok", None)]
+
+    def test_message_that_is_refused_is_the_one_that_failed(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+        got = client.get()
+        # As a client does that gives back what it has fetched ahead.
+        assert message().refuse() == "refused"
+        assert told(service) == []
+        got.refuse()
+        assert told(service) == [(sent.id, "error", "rejected")]
+
+    def test_message_refused_in_a_callback_is_the_one_that_failed(self, client, service):
+        sent = make()
+
+        def callback(got):
+            message().refuse()
+            assert told(service) == []
+            got.refuse()
+
+        client.subscribe("orders", callback)
+        client.callback(message(sent))
+        assert told(service) == [(sent.id, "error", "rejected")]
+
+    def test_close_by_a_generator_that_is_left_does_not_say_how_it_ended(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+
+        def consume():
+            try:
+                yield client.get()
+            finally:
+                client.close()
+
+        for _ in consume():
+            break
+        assert told(service) == [(sent.id, "unknown", None)]
+
     def test_consumer_that_is_thrown_away_leaves_nothing_open(self, patches, service):
         sent = make()
         thrown_away = letters.Client(message(sent))
@@ -408,6 +455,31 @@ class TestProcess:
         assert order == [outer.id, inner.id, outer.id]
         assert told(service) == [(inner.id, "ok", None), (outer.id, "ok", None)]
 
+    def test_callback_that_another_instrumentation_stands_for_is_handled_within_it(
+        self, client, service
+    ):
+        handler, sent = Handler(), make()
+
+        def around(callback):
+            def decorated(got):
+                # As contrib's for aio-pika: a context of its own, from the message's headers.
+                token = otel.attach(otel.Context())
+                try:
+                    return callback(got)
+                finally:
+                    otel.detach(token)
+
+            decorated.__module__ = "opentelemetry.instrumentation.letters"
+            return decorated
+
+        client.subscribe("orders", around(handler))
+        got = message(sent)
+        assert client.callback(got) == "handled"
+        assert handler.seen == [(got, sent.id)]
+        client.subscribe("orders", around(client.get))
+        assert client.callback.__closure__[0].cell_contents == client.get
+        assert told(service) == [(sent.id, "ok", None)]
+
     def test_what_is_no_envelope_is_handled_plainly(self, client, service):
         handler = Handler()
         client.subscribe("orders", handler)
@@ -419,10 +491,10 @@ class TestProcess:
 
 class TestPatches:
     def test_removal_gives_the_original_objects_back(self, patches):
-        names = [site.target.rpartition(".")[2] for site in ADAPTER.sites]
         patches.remove()
-        for name in names:
-            assert inspect.isfunction(inspect.getattr_static(letters.Client, name))
+        for site in ADAPTER.sites:
+            owner, name, _ = locate(site.target)
+            assert inspect.isfunction(inspect.getattr_static(owner, name))
 
     def test_what_is_held_on_to_after_removal_passes_calls_on(self, client, patches, service):
         bound = client.send

@@ -9,6 +9,7 @@ from typing import Any
 from pika.spec import BasicProperties
 
 from otelope.core.adapter import Adapter
+from otelope.core.amqp import amqp_message
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
 from otelope.core.message import Message
@@ -18,13 +19,10 @@ from otelope.core.sites import Iterate, Process, Receive, Send, Settle
 _BLOCKING = "pika.adapters.blocking_connection:BlockingChannel"
 _CHANNEL = "pika.channel:Channel"
 _BOTH = (_BLOCKING, _CHANNEL)
-_NATIVE = ("message_id", "correlation_id", "type", "timestamp", "app_id")
 
 
-def read(where: Any, properties: BasicProperties | None, body: bytes) -> Message:
-    channel = ":".join(part for part in (where["exchange"], where["routing_key"]) if part)
-    native = {name: getattr(properties, name) for name in _NATIVE} if properties else None
-    return Message(channel, body, properties.headers if properties else None, native)
+def published(call: Call) -> Message:
+    return amqp_message(call["exchange"], call["routing_key"], call["properties"], call["body"])
 
 
 def stamped(call: Call, headers: dict[str, Any]) -> None:
@@ -34,7 +32,8 @@ def stamped(call: Call, headers: dict[str, Any]) -> None:
 
 
 def delivered(_: Any, method: Any, properties: BasicProperties, body: bytes) -> Message:
-    return read(vars(method), properties, body)._replace(redelivered=method.redelivered)
+    to = (method.exchange, method.routing_key)
+    return amqp_message(*to, properties, body, redelivered=method.redelivered)
 
 
 def got(item: Any, _: Call | None = None) -> list[Message]:
@@ -48,7 +47,7 @@ ADAPTER = Adapter(
     system="rabbitmq",
     carrier=MAPPING,
     sites=(
-        Send(f"{_CHANNEL}.basic_publish", lambda c: read(c, c["properties"], c["body"]), stamped),
+        Send(f"{_CHANNEL}.basic_publish", published, stamped),
         *(Process(f"{c}.basic_consume", delivered, "on_message_callback") for c in _BOTH),
         Iterate(f"{_BLOCKING}.consume", got),
         Receive(f"{_BLOCKING}.basic_get", got),

@@ -1,0 +1,44 @@
+"""What a message of AMQP 0-9-1 says, whatever the client that carries it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from otelope.core.message import Message
+
+
+_NATIVE = ("message_id", "correlation_id", "type", "timestamp", "app_id")
+# RabbitMQ's quorum queues count how often they have delivered a message before.
+_DELIVERED_BEFORE = "x-delivery-count"
+
+
+def amqp_message(
+    exchange: str | None,
+    routing_key: str | None,
+    properties: Any,
+    body: Any,
+    *,
+    redelivered: bool | None = None,
+) -> Message:
+    """
+    A message by where it was published to.
+
+    Args:
+        exchange, routing_key: Either is empty where it does not matter.
+        properties: Has the protocol's names as attributes; None for a message without any.
+        body: As it is on the wire.
+        redelivered: Where the broker tells.
+    """
+    channel = ":".join(part for part in (exchange, routing_key) if part)
+    if properties is None:
+        return Message(channel, body, redelivered=redelivered)
+    headers = properties.headers
+    before = headers.get(_DELIVERED_BEFORE) if headers else None
+    return Message(
+        channel,
+        body,
+        headers,
+        {name: getattr(properties, name) for name in _NATIVE},
+        before + 1 if isinstance(before, int) else None,
+        redelivered,
+    )
