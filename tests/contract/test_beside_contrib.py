@@ -20,6 +20,7 @@ from tests.contract.test_rows import cases
 # Whose span of a library is the one of the sending, and in which styles whose of the handling.
 LIBRARIES = {
     "aiokafka": ("aiokafka", "AIOKafkaInstrumentor", "create", ()),
+    "kafka": ("kafka", "KafkaInstrumentor", "create", ()),
     "pika": ("pika", "PikaInstrumentor", "create", ("pika callback", "pika consume")),
     "starlette fastapi": (
         "fastapi",
