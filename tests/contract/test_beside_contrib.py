@@ -19,6 +19,12 @@ from tests.contract.test_rows import cases
 
 # Whose span of a library is the one of the sending, and in which styles whose of the handling.
 LIBRARIES = {
+    "aio_pika": (
+        "aio_pika",
+        "AioPikaInstrumentor",
+        "create",
+        ("aio_pika callback", "aio_pika callback process"),
+    ),
     "aiokafka": ("aiokafka", "AIOKafkaInstrumentor", "create", ()),
     "kafka": ("kafka", "KafkaInstrumentor", "create", ()),
     "pika": ("pika", "PikaInstrumentor", "create", ("pika callback", "pika consume")),

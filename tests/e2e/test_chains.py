@@ -70,6 +70,9 @@ STYLES = [
     pytest.param(Style("pika callback", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
     pytest.param(Style("pika consume", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
     pytest.param(Style("pika basic_get", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
+    pytest.param(Style("aio_pika callback", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
+    pytest.param(Style("aio_pika iterator", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
+    pytest.param(Style("aio_pika get", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
     pytest.param(Style("http", None), marks=pytest.mark.slow),
 ]
 

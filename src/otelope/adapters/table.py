@@ -37,6 +37,7 @@ class Row(NamedTuple):
 
 
 TABLE = (
+    Row("brokers.aio_pika", "aio_pika", "aio-pika>=9,<11"),
     Row("brokers.aiokafka", "aiokafka", "aiokafka>=0.9,<1"),
     Row("brokers.confluent_kafka", "confluent_kafka.cimpl", "confluent-kafka>=2.3,<3"),
     Row("brokers.kafka", "kafka", "kafka-python>=2.0.2,<4"),

@@ -1,0 +1,55 @@
+"""The chain over aio-pika: a callback, an iterator, or `get`; each message within `process()`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from collections.abc import Iterable
+from typing import Any
+
+from aio_pika import Message, connect_robust
+
+
+def run(work: Any, mode: str) -> None:
+    asyncio.run(_until_stopped(work, mode))
+
+
+async def _until_stopped(work: Any, mode: str) -> None:
+    task = asyncio.ensure_future(_work(work, mode))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await asyncio.wait([task])
+    if not task.cancelled():
+        task.result()
+
+
+async def _work(work: Any, mode: str) -> None:
+    async with await connect_robust(work.broker) as connection:
+        channel = await connection.channel()
+
+        async def send(messages: Iterable[Any]) -> None:
+            for message in messages:
+                await channel.default_exchange.publish(Message(message.body), message.channel)
+
+        async def received(message: Any) -> None:
+            async with message.process():
+                await send(work.react(message.body))
+
+        await send(work.first())
+        while work.relays:
+            await send(work.due())
+            await asyncio.sleep(0.1)
+        queue = await channel.get_queue(work.inbox)
+        if mode == "callback":
+            await queue.consume(received)
+            await asyncio.Event().wait()
+        elif mode == "iterator":
+            async with queue.iterator() as messages:
+                async for message in messages:
+                    await received(message)
+        while True:
+            got = await queue.get(fail=False)
+            if got is None:
+                await asyncio.sleep(0.05)
+            else:
+                await received(got)
