@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from uuid import uuid4
 
@@ -8,7 +9,8 @@ import pytest
 
 from otelope.model import semconv
 from otelope.model.identity import identify, new_id
-from otelope.store import questions
+from otelope.store import questions, statements
+from otelope.store.engine import literal
 from otelope.store.questions import Candidates, TooShortError
 from tests.store.made import EPOCH_MS, delivery_record, envelope_record, keep, process_record
 
@@ -48,6 +50,18 @@ def test_any_id_finds_the_whole_tree(store, make_id):
         assert path(questions.tree(store, each)) == ids
         assert path(questions.tree(store, each.upper())) == ids
         assert path(questions.tree(store, each.replace("-", ""))) == ids
+
+
+def test_what_an_envelope_caused_is_looked_up_without_a_walk_through_all_traces(store):
+    ids, records = chain(6, foreign)
+    keep(store, *records)
+    plan = store._engine.read(
+        "EXPLAIN indexes = 1 " + re.sub("(?m)^--.*", "", statements.query("envelopes_by_parent")),
+        {"ids": literal(ids), "known": literal(["0" * 32]), "limit": literal(10)},
+        "TSVRaw",
+    ).decode()
+
+    assert "Condition: true" in plan[plan.index("PrimaryKey") :]
 
 
 def test_a_prefix_finds_it_and_an_ambiguous_one_lists_the_newest_first(store):
