@@ -9,14 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
-from otelope.store.embedded import EmbeddedEngine
 from tests.cli.conftest import Lines
+from tests.e2e.servers.clickhouse import clickhouse
 from tests.packaging.image import ROOT, Images, Stage, instructions
-from tests.store.front import Front
 
 
 slow = [pytest.mark.slow, pytest.mark.xdist_group("dockerfile")]
@@ -126,17 +124,11 @@ class TestOtelope:
     def test_makes_the_tables_of_a_server_and_answers_from_it(
         self, images: Images, otelope: Stage, tmp_path: Path
     ):
-        front = Front(EmbeddedEngine(tmp_path / "data"))
-        Thread(target=front.serve_forever).start()
-        try:
-            applied = run(images, otelope, "schema", "apply", OTELOPE_CLICKHOUSE=front.dsn)
+        with clickhouse(tmp_path / "clickhouse", user="user", password="pass word") as server:
+            applied = run(images, otelope, "schema", "apply", OTELOPE_CLICKHOUSE=server.url)
             assert applied.returncode == 0, applied.stderr
             assert "done: schema" in applied.stdout
-            self.serves(images, otelope, front.dsn)
-        finally:
-            front.shutdown()
-            front.server_close()
-            front.engine.close()
+            self.serves(images, otelope, server.url)
 
     def serves(self, images: Images, otelope: Stage, clickhouse: str) -> None:
         # On loopback, and on ports that are free here.

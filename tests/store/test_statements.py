@@ -13,7 +13,7 @@ from otelope.store import statements
 
 STORE = Path(otelope.store.__file__).parent
 SOURCES = [*STORE.glob("*.py"), *(STORE.parent / "stitch").glob("*.py")]
-ASKING = {"ask": 0, "_ask": 0, "_kin": 0, "_stored_after": 1, "_rows": 1}
+ASKING = {"ask": 0, "_ask": 0, "_kin": 0, "_stored_after": 1, "_rows": 1, "query": 0}
 
 
 def test_each_question_has_a_file_and_each_file_is_asked():
