@@ -26,7 +26,6 @@ LIBRARIES = {
         ("aio_pika callback", "aio_pika callback process"),
     ),
     "aiokafka": ("aiokafka", "AIOKafkaInstrumentor", "create", ()),
-    "kafka": ("kafka", "KafkaInstrumentor", "create", ()),
     "pika": ("pika", "PikaInstrumentor", "create", ("pika callback", "pika consume")),
     "starlette fastapi": (
         "fastapi",
