@@ -53,7 +53,7 @@ def main(wanted: list[str]) -> int:
             if code == _MISSING and not on_ci:
                 missing.append(name)
             elif code:
-                failed.append(name)
+                failed.append(f"{name} (exit code {code})")
             else:
                 rows += json.loads(result.read_text(encoding="utf-8"))
     RESULT.parent.mkdir(exist_ok=True)
