@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import pkgutil
+import subprocess
+import sys
+
 import pytest
 
-from benchmarks.__main__ import table, verdict
+import benchmarks
+
+from benchmarks.__main__ import ROOT, table, verdict
 from tools.constraints import plain
 from tools.floors import percent
 from tools.rows import requirements
@@ -43,6 +49,13 @@ def test_coverage_counts_lines_and_branches_of_one_folder():
     assert percent(files, "src/otelope/model") == 90
     assert percent(files, "src/otelope") == 45
     assert percent(files, "src/nothing") is None
+
+
+def test_what_the_benchmarks_import_is_there():
+    # Nothing else runs them; in a process of its own, as some load ClickHouse's engine.
+    names = [f"benchmarks.{found.name}" for found in pkgutil.iter_modules(benchmarks.__path__)]
+    assert "benchmarks.trees" in names
+    subprocess.run([sys.executable, "-c", f"import {', '.join(names)}"], check=True, cwd=ROOT)
 
 
 @pytest.mark.parametrize(
