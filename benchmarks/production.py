@@ -139,7 +139,7 @@ def _disk(backend: Backend) -> dict[str, int]:
 
 def _outage(backend: Backend, made: Exported) -> tuple[float, int]:
     """What the queue holds by its own count, and takes of the disk, while ClickHouse is away."""
-    backend.processes.kill("clickhouse")
+    backend.server.kill()
     backend.processes.kill("collector")
     # One whose queue was never larger.
     backend.start_collector("production", name="outage", **_UNHURRIED)

@@ -22,7 +22,7 @@ import httpx
 
 from examples.running.environments import plain
 from examples.running.processes import Processes
-from tests.e2e.servers.clickhouse_front import READY
+from tests.e2e.servers.clickhouse import ClickHouse
 from tests.e2e.servers.go_programs import ROOT, otelcol
 from tests.e2e.servers.processes import free_port
 
@@ -53,6 +53,10 @@ class Backend(AbstractContextManager["Backend"]):
         jaeger: Where spans go, OTLP over gRPC.
         tables: Whether ClickHouse has its tables when it is there.
 
+    Attributes:
+        server: ClickHouse.
+        processes: All else.
+
     Raises:
         Missing: Go is, to build the collector.
     """
@@ -60,41 +64,35 @@ class Backend(AbstractContextManager["Backend"]):
     def __init__(self, directory: Path, jaeger: str, *, tables: bool = True) -> None:
         self.directory = directory
         self.processes = Processes(directory)
+        self.server = ClickHouse(directory / "clickhouse")
         self._otelcol = otelcol()
         self._tables = tables
         self._jaeger = jaeger.removeprefix("http://")
-        self._ports = {name: free_port() for name in ("clickhouse", "grpc", "http", "health")}
+        self._ports = {name: free_port() for name in ("grpc", "http")}
 
     def __enter__(self) -> Backend:  # noqa: PYI034 - typing has Self from Python 3.11 on
-        self.start_clickhouse()
-        if self._tables:
-            self.run("schema", "apply")
+        self.server.start()
+        try:
+            if self._tables:
+                self.run("schema", "apply")
+        except BaseException:
+            self.server.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         self.processes.__exit__()
+        self.server.kill()
 
     @property
     def clickhouse(self) -> str:
         """The address of ClickHouse's HTTP interface."""
-        return f"http://127.0.0.1:{self._ports['clickhouse']}"
+        return self.server.where
 
     @property
     def endpoint(self) -> str:
         """Where the collector takes OTLP over gRPC."""
         return f"http://127.0.0.1:{self._ports['grpc']}"
-
-    def start_clickhouse(self) -> None:
-        """Start ClickHouse; again, with what it had."""
-        module = "tests.e2e.servers.clickhouse_front"
-        port = str(self._ports["clickhouse"])
-        self.processes.start(
-            "clickhouse",
-            [sys.executable, "-m", module, self.directory / "clickhouse", "--port", port],
-            plain(),
-            ROOT,
-        )
-        self.processes.said("clickhouse", READY, SECONDS_TO_START)
 
     def start_collector(
         self, *configurations: str, name: str = "collector", disk_bytes: int = 0, **env: str

@@ -8,6 +8,7 @@ import sys
 import time
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from examples.running.servers import start_otelope
 from tests.cli.story import export_request, order, process_request, walk
 from tests.e2e.pipeline.backend import Backend
 from tests.e2e.pipeline.sending import count, send
+from tests.e2e.servers.jaeger_server import Jaeger
 from tests.store.made import delivery_record, envelope_record, request
 
 
@@ -77,9 +79,11 @@ class Halves:
 
 
 @pytest.fixture(scope="module")
-def halves(tmp_path_factory: pytest.TempPathFactory, pipeline_jaeger: str) -> Iterator[Halves]:
+def halves(
+    tmp_path_factory: pytest.TempPathFactory, collector_program: Path, jaeger_server: Jaeger
+) -> Iterator[Halves]:
     directory = tmp_path_factory.mktemp("halves")
-    with Processes(directory) as processes, Backend(directory, pipeline_jaeger) as backend:
+    with Processes(directory) as processes, Backend(directory, jaeger_server.otlp) as backend:
         backend.start_collector("production")
         embedded = start_otelope(processes, directory)
         told = records()

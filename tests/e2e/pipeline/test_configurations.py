@@ -6,7 +6,6 @@ import os
 import secrets
 import subprocess
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,6 @@ from tests.certificates import make_certificate
 from tests.e2e.pipeline.application import Load, settle
 from tests.e2e.pipeline.backend import CONFIGURATIONS, Backend
 from tests.e2e.pipeline.sending import send, send_spans
-from tests.e2e.servers.go_programs import otelcol
 from tests.packaging.test_collector_config import FILES
 from tests.store.made import envelope_record, request
 
@@ -40,17 +38,11 @@ COMBINATIONS = [
 ]
 
 
-@pytest.fixture
-def backend(tmp_path: Path, pipeline_jaeger: str) -> Iterator[Backend]:
-    with Backend(tmp_path, pipeline_jaeger) as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("names", COMBINATIONS, ids="+".join)
-def test_it_is_valid(names: tuple[str, ...], tmp_path: Path):
+def test_it_is_valid(names: tuple[str, ...], collector_program: Path, tmp_path: Path):
     files = [f"--config={CONFIGURATIONS / name}.yaml" for name in names]
     done = subprocess.run(
-        [otelcol(), "validate", *files],
+        [collector_program, "validate", *files],
         check=False,
         capture_output=True,
         text=True,

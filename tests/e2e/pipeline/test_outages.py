@@ -7,7 +7,7 @@ production waits 1 s and 30 s; ten seconds stand for ten minutes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from tests.e2e.pipeline.application import Load, settle
 from tests.e2e.pipeline.backend import Backend
 from tests.e2e.pipeline.sending import send
 from tests.e2e.servers.jaeger_answers import services_of
-from tests.e2e.servers.jaeger_server import running_jaeger
+from tests.e2e.servers.jaeger_server import Jaeger, running_jaeger
 from tests.e2e.servers.processes import free_port
 from tests.store.made import envelope_record, request
 
@@ -30,12 +30,6 @@ pytestmark = [pytest.mark.pipeline, pytest.mark.xdist_group("outages")]
 OUTAGE = 10.0
 # Half of what is sent; a queue must have room for a request of otelope's, 3 MiB, whole.
 QUEUE_BYTES = 20_000_000
-
-
-@pytest.fixture
-def backend(tmp_path: Path, pipeline_jaeger: str) -> Iterator[Backend]:
-    with Backend(tmp_path, pipeline_jaeger) as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("configuration", ["laptop", "production"])
@@ -54,14 +48,14 @@ def test_clickhouse_is_away(backend: Backend):
     backend.start_collector("production")
     load = Load(backend)
     backend.processes.pause(2)
-    backend.processes.kill("clickhouse")
+    backend.server.kill()
     made = load.finish()  # it ends in spite of it
     backend.processes.pause(OUTAGE)
     # Started anew meanwhile, the collector has not seen which columns there are.
     backend.processes.kill("collector")
     backend.start_collector("production")
     backend.processes.pause(1)
-    backend.start_clickhouse()
+    backend.server.start()
     settle(backend, made)
 
 
@@ -92,7 +86,7 @@ def test_the_queue_is_full(backend: Backend):
     backend.start_collector(
         "production", COLLECTOR_QUEUE_BYTES=str(QUEUE_BYTES), disk_bytes=4 * QUEUE_BYTES
     )
-    backend.processes.kill("clickhouse")
+    backend.server.kill()
     load = Load(backend)
     # A request more than fits is made to wait.
     backend.processes.wait_for(
@@ -102,7 +96,7 @@ def test_the_queue_is_full(backend: Backend):
     )
     backend.processes.said("load", "done", 30)
     assert backend.metrics()["otelcol_exporter_queue_size"] <= QUEUE_BYTES
-    backend.start_clickhouse()
+    backend.server.start()
     settle(backend, load.finish())
     assert "no space left on device" not in backend.processes.history("collector")
 
@@ -125,9 +119,11 @@ def test_a_poisoned_batch(backend: Backend):
     settle(backend, set(ids))
 
 
-def test_tables_are_missing_at_first(tmp_path: Path, pipeline_jaeger: str):
+def test_tables_are_missing_at_first(
+    tmp_path: Path, collector_program: Path, jaeger_server: Jaeger
+):
     """What comes before `otelope schema apply` is stored after it."""
-    with Backend(tmp_path, pipeline_jaeger, tables=False) as backend:
+    with Backend(tmp_path, jaeger_server.otlp, tables=False) as backend:
         backend.start_collector("production")
         ids = [new_id() for _ in range(10)]
         send(backend.endpoint, request(*map(envelope_record, ids)))
@@ -139,7 +135,7 @@ def test_tables_are_missing_at_first(tmp_path: Path, pipeline_jaeger: str):
 @pytest.mark.kafka
 def test_two_tiers(backend: Backend, kafka_server: str):
     """With Kafka between them nobody who sends feels that ClickHouse is away, for however long."""
-    run = backend.directory.name.replace("_", "-")
+    run = backend.directory.parent.name.replace("_", "-")
     topics = {"KAFKA_LOGS_TOPIC": f"{run}-logs", "KAFKA_TRACES_TOPIC": f"{run}-spans"}
     kafka = {**topics, "KAFKA_BROKERS": f"[{kafka_server}]", "KAFKA_GROUP": run}
     make_topics(kafka_server, topics.values())
@@ -147,7 +143,7 @@ def test_two_tiers(backend: Backend, kafka_server: str):
     backend.start_collector("two-tier-writer", name="writer", **kafka)
     load = Load(backend, OTEL_TRACES_SAMPLER_ARG="0.05")
     backend.processes.pause(1)
-    backend.processes.kill("clickhouse")
+    backend.server.kill()
     backend.processes.pause(1)
     backend.processes.kill("writer")
     made = load.finish()
@@ -156,7 +152,7 @@ def test_two_tiers(backend: Backend, kafka_server: str):
     backend.processes.kill("collector")
     backend.start_collector("two-tier-edge", **kafka)
     backend.processes.pause(OUTAGE)
-    backend.start_clickhouse()
+    backend.server.start()
     settle(backend, made)
     assert spans > 0
 

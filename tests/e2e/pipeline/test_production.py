@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -19,7 +18,6 @@ from tests.e2e.chain.traces import ENVELOPE_ID, Chain
 from tests.e2e.pipeline.backend import Backend
 from tests.e2e.servers.jaeger_answers import Span, awaited_spans, spans_of
 from tests.e2e.servers.jaeger_server import Jaeger
-from tests.e2e.servers.processes import Missing
 from tests.e2e.test_chains import UNTRACEABLE, Sent, Style
 
 
@@ -29,18 +27,6 @@ CONFIGURATIONS = [
     pytest.param(("laptop", "traces-to-clickhouse"), id="laptop"),
     pytest.param(("production", "traces-to-clickhouse"), id="production"),
 ]
-
-
-@pytest.fixture
-def backend(tmp_path: Path, jaeger_server: Jaeger) -> Iterator[Backend]:
-    directory = tmp_path / "backend"
-    directory.mkdir()
-    try:
-        opened = Backend(directory, jaeger_server.otlp)
-    except Missing as missing:
-        pytest.skip(str(missing))
-    with opened:
-        yield opened
 
 
 @pytest.mark.parametrize("configurations", CONFIGURATIONS)
