@@ -9,6 +9,7 @@ import sys
 import textwrap
 import time
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,14 +50,16 @@ def run(collector, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
         running.append(child)
         return child
 
     yield start
     for child in running:
-        if child.poll() is None:
-            child.kill()
+        # With what it forked, which may hold its pipes.
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
         child.communicate()
 
 
@@ -187,6 +190,9 @@ def test_forks_while_other_threads_put_and_send_do_not_hang(collector, run):
             print(codes.count(0), pipeline.counters.stored)
             """,
             INTERVAL="0.01",
+            # Not measured: coverage 7.16 takes a lock before `_exit` that a thread of the parent
+            # may have held at the fork.
+            COVERAGE_PROCESS_CONFIG="",
         ),
         timeout=60,
     )
