@@ -157,6 +157,7 @@ class handling:  # noqa: N801 - a statement: `with otelope.handling(message):`
     ) -> None:
         with guard:
             if self._delivery is not None:
+                self._delivery.end_within(error)
                 self._delivery.end(error)
 
 

@@ -48,28 +48,48 @@ def test_parameters_are_declared_only_where_there_is_no_signature(row, site):
 
 
 def names_read(row, site):
-    """The parameters that an adapter takes out of a call: ``call["name"]``."""
+    """The parameters that a site takes out of a call: ``call["name"]``."""
     if isinstance(site, Process):
         return {site.callback}
     if isinstance(site, Receive):
         function = site.messages
         # A lambda stands within the adapter; none of them reads a call.
-        return subscripts(function, "asked") if function.__name__ != "<lambda>" else set()
+        return subscripts(functions_of(row, function), "asked") if is_named(function) else set()
     if isinstance(site, Send):
-        return subscripts(importlib.import_module(row.module), "call", "where")
+        return subscripts(functions_of(row, site.message), "call", "where")
     return set()
 
 
-def subscripts(code, *names):
+def is_named(function):
+    return function.__name__ != "<lambda>"
+
+
+def subscripts(functions, *names):
     """What is read of variables of these names."""
     return {
         node.slice.value
-        for node in ast.walk(ast.parse(inspect.getsource(code)))
+        for function in functions
+        for node in ast.walk(function)
         if isinstance(node, ast.Subscript)
         and isinstance(node.value, ast.Name)
         and node.value.id in names
         and isinstance(node.slice, ast.Constant)
     }
+
+
+def functions_of(row, function):
+    """The syntax of an adapter's function and what that calls; all of it for a lambda."""
+    module = importlib.import_module(row.module)
+    tree = ast.parse(inspect.getsource(module))
+    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    if function.__name__ not in functions:
+        return [tree]
+    called = [function.__name__]
+    for name in called:  # which grows meanwhile
+        for node in ast.walk(functions[name]):
+            if isinstance(node, ast.Name) and node.id in functions and node.id not in called:
+                called.append(node.id)
+    return [functions[name] for name in called]
 
 
 def test_every_sending_reads_something():

@@ -19,6 +19,7 @@ def amqp_message(
     body: Any,
     *,
     redelivered: bool | None = None,
+    receipt: Any = None,
 ) -> Message:
     """
     A message by where it was published to.
@@ -27,11 +28,11 @@ def amqp_message(
         exchange, routing_key: Either is empty where it does not matter.
         properties: Has the protocol's names as attributes; None for a message without any.
         body: As it is on the wire.
-        redelivered: Where the broker tells.
+        redelivered, receipt: As in `Message`.
     """
     channel = ":".join(part for part in (exchange, routing_key) if part)
     if properties is None:
-        return Message(channel, body, redelivered=redelivered)
+        return Message(channel, body, redelivered=redelivered, receipt=receipt)
     headers = properties.headers
     before = headers.get(_DELIVERED_BEFORE) if headers else None
     return Message(
@@ -41,4 +42,5 @@ def amqp_message(
         {name: getattr(properties, name) for name in _NATIVE},
         before + 1 if isinstance(before, int) else None,
         redelivered,
+        receipt=receipt,
     )

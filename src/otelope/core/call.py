@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 
 from collections.abc import Callable, Mapping
+from types import EllipsisType
 from typing import Any
 
 
-Parameters = Mapping[str, int | None]
+Parameters = Mapping[str, int | slice | EllipsisType | None]
 
 
 def parameters_of(function: Callable[..., Any], declared: str = "") -> Parameters:
     """
     The parameters of a method by name, each with its position; None for keyword-only ones.
+
+    ``*args`` has a slice, ``**kwargs`` an ellipsis.
 
     Args:
         function: As found on its class, with the instance as its first parameter.
@@ -25,13 +28,17 @@ def parameters_of(function: Callable[..., Any], declared: str = "") -> Parameter
     """
     if declared:
         return {name: position for position, name in enumerate(declared.split())}
-    found: dict[str, int | None] = {}
+    found: dict[str, int | slice | EllipsisType | None] = {}
     listed = list(inspect.signature(function).parameters.values())[1:]
     for position, parameter in enumerate(listed):
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             found[parameter.name] = position
         elif parameter.kind is parameter.KEYWORD_ONLY:
             found[parameter.name] = None
+        elif parameter.kind is parameter.VAR_POSITIONAL:
+            found[parameter.name] = slice(position, None)
+        else:
+            found[parameter.name] = ...
     return found
 
 
@@ -55,16 +62,24 @@ class Call:
         self.kwargs = kwargs
 
     def __getitem__(self, name: str) -> Any:
-        """The argument, or None when the caller left it out."""
+        """The argument, None when the caller left it out; all of ``*args`` or ``**kwargs``."""
         position = self._parameters.get(name)
-        if position is not None and position < len(self.args):
+        if type(position) is int:
+            return self.args[position] if position < len(self.args) else self.kwargs.get(name)
+        if position is None:
+            return self.kwargs.get(name)
+        if type(position) is slice:
             return self.args[position]
-        return self.kwargs.get(name)
+        return {key: self.kwargs[key] for key in self.kwargs if key not in self._parameters}
 
     def __setitem__(self, name: str, value: Any) -> None:
-        """Replace the argument for this call alone."""
+        """Replace the argument for this call alone; of ``**kwargs``, those that are given."""
         position = self._parameters.get(name)
-        if name not in self.kwargs and position is not None and position < len(self.args):
+        if name not in self.kwargs and type(position) is int and position < len(self.args):
             self.args = (*self.args[:position], value, *self.args[position + 1 :])
+        elif type(position) is slice:
+            self.args = (*self.args[: position.start], *value)
+        elif position is ...:
+            self.kwargs = {**self.kwargs, **value}
         else:
             self.kwargs = {**self.kwargs, name: value}

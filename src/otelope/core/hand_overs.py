@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import weakref
 
+from collections.abc import Collection
 from typing import Any
 
 from otelope.core.guard import guard
-from otelope.core.message import Message
-from otelope.core.operation import Delivery
+from otelope.core.operation import Delivery, ambient_delivery, type_of
 
 
 class HandOvers:
-    """The deliveries that last until a consumer's next word, by consumer."""
+    """
+    The deliveries that last until a consumer's next word, by consumer.
+
+    A consumer that is shared, as a client with connections of its own for each call, has one for
+    each thread or task that receives by it.
+
+    Attributes:
+        inner: Consumers that another one receives through: what they hand over is not yet the
+            application's.
+    """
 
     def __init__(self) -> None:
+        self.inner: weakref.WeakSet[Any] = weakref.WeakSet()
         self._open: weakref.WeakKeyDictionary[Any, _HandedOver] = weakref.WeakKeyDictionary()
+        self._seats: weakref.WeakKeyDictionary[Any, _Seats] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def begin(self, consumer: Any, delivery: Delivery | None) -> None:
+    def begin(self, consumer: Any, delivery: Delivery | None, *, shared: bool = False) -> None:
         """Make the delivery this consumer's current one, here and now; None when it has none."""
         if delivery is None:
             return
         with self._lock:
+            if shared:
+                seats = self._seats.setdefault(consumer, weakref.WeakKeyDictionary())
+                consumer = seats.setdefault(_place(), _Seat())
             handed_over = self._open.get(consumer)
             if handed_over is None:
                 handed_over = self._open[consumer] = _HandedOver()
@@ -34,17 +49,10 @@ class HandOvers:
         delivery.attach()
 
     def current(self, consumer: Any) -> Delivery | None:
-        """The delivery that lasts; None between two, and where there is no consumer."""
-        handed_over = self._open.get(consumer) if consumer is not None else None
-        return handed_over.delivery if handed_over else None
-
-    def consumer_of(self, message: Message) -> Any:
-        """The consumer that handed this message over and waits for its end; None without one."""
-        for consumer, handed_over in list(self._open.items()):
-            delivery = handed_over.delivery
-            if delivery is not None and delivery.delivers(message):
-                return consumer
-        return None
+        """The delivery that lasts; None between two."""
+        handed_over = self._open.get(consumer)
+        delivery = handed_over.delivery if handed_over else None
+        return delivery if delivery is not None and delivery.open else None
 
     def hand_on(self, envelope_id: str) -> Delivery | None:
         """
@@ -61,11 +69,39 @@ class HandOvers:
                 return delivery.hand_on(envelope_id)
         return None
 
+    def settle(self, receipts: Collection[Any], refusal: str | None = None) -> None:
+        """
+        Note which messages are settled, whoever received them; a delivery without others ends.
+
+        Where a callback handles it, it ends with that. Never raises.
+        """
+        with guard:
+            ambient = ambient_delivery()
+            if ambient is not None:
+                ambient.settle(receipts, refusal)
+        for handed_over in list(self._open.values()):
+            handed_over.settle(receipts, refusal)
+
     def end(self, consumer: Any, *, abandoned: bool = False) -> None:
-        """End the consumer's current delivery, if it has one. Never raises."""
+        """End the consumer's current delivery, if it has one; a shared one's all. Never raises."""
         handed_over = self._open.get(consumer)
         if handed_over is not None:
             handed_over.end(abandoned=abandoned)
+        seats = self._seats.get(consumer)
+        if seats:
+            here = _place()
+            for place, seat in list(seats.items()):
+                handed_over = self._open.get(seat)
+                if handed_over is not None:
+                    elsewhere = place is not here
+                    handed_over.end(abandoned=abandoned or elsewhere, elsewhere=elsewhere)
+
+    def end_here(self, consumer: Any) -> None:
+        """End a shared consumer's current delivery in this thread or task. Never raises."""
+        seats = self._seats.get(consumer)
+        seat = seats.get(_place()) if seats else None
+        if seat is not None:
+            self.end(seat)
 
     def end_all(self) -> None:
         """End what still lasts, when the process ends."""
@@ -88,18 +124,48 @@ class _HandedOver:
         self.delivery: Delivery | None = None
         self.handled_error: BaseException | None = None
 
-    def end(self, *, abandoned: bool) -> None:
+    def settle(self, receipts: Collection[Any], refusal: str | None) -> None:
+        delivery = self.delivery
+        if delivery is None:
+            return
+        complete = False
+        with guard:
+            error = self._fresh_error()
+            complete = delivery.settle(receipts, refusal or (type_of(error) if error else None))
+        if complete:
+            self.end()
+
+    def end(self, *, abandoned: bool = False, elsewhere: bool = False) -> None:
         delivery, self.delivery = self.delivery, None
         if delivery is None:
             return
-        # In a poll loop the library sees no exception of the handler; but what follows in the
-        # application's `except` or `finally` block (a commit, a close) stands inside it.
-        error = sys.exc_info()[1]
-        if error is self.handled_error:
-            error = None
-        elif isinstance(error, GeneratorExit):
+        error = None if elsewhere else self._fresh_error()
+        if isinstance(error, GeneratorExit):
             # `yield from consumer` closes the consumer when its generator is left: anyhow.
             error, abandoned = None, True
         self.handled_error = None
         with guard:
             delivery.end(error, abandoned=abandoned)
+
+    def _fresh_error(self) -> BaseException | None:
+        # In a poll loop the library sees no exception of the handler; but what follows in the
+        # application's `except` or `finally` block (a commit, a close) stands inside it.
+        error = sys.exc_info()[1]
+        return error if error is not self.handled_error else None
+
+
+class _Seat:
+    """A shared consumer in one thread or task; goes when either does."""
+
+    __slots__ = ("__weakref__",)
+
+
+_Seats = weakref.WeakKeyDictionary[Any, _Seat]
+
+
+def _place() -> Any:
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        task = None
+    return task or threading.current_thread()

@@ -110,6 +110,7 @@ class _Exchange:
         if self._delivery is not None:
             with guard:
                 failed = str(self._status) if self._status >= _SERVER_ERROR else None
+                self._delivery.end_within(error)
                 self._delivery.end(error, failed)
 
     def _passed(self, event: Event) -> None:

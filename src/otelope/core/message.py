@@ -19,6 +19,8 @@ class Message(NamedTuple):
         attempt: 1 for the first delivery, where the broker counts.
         redelivered: Where the broker tells.
         transport_id: The broker's own id of this message, for ``messaging.message.id``.
+        receipt: What the library calls this delivery of it when it is acknowledged or refused;
+            compared with what `Settle` says. None where nothing is.
     """
 
     channel: str | None
@@ -28,3 +30,4 @@ class Message(NamedTuple):
     attempt: int | None = None
     redelivered: bool | None = None
     transport_id: str | None = None
+    receipt: Any = None

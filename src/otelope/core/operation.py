@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel
 from opentelemetry import trace
@@ -68,6 +68,7 @@ class Delivery:
         "_library",
         "_messages",
         "_record",
+        "_settled",
         "_spans",
         "_trace_of",
         "envelopes",
@@ -94,6 +95,7 @@ class Delivery:
         self._record = record
         self._trace_of = trace_of
         self._failure: str | None = None
+        self._settled: dict[Any, str | None] = {}
         self.envelopes = [envelope for _, envelope in arrived]
         self.started_ns = started_ns
         self.open = True
@@ -113,10 +115,6 @@ class Delivery:
     def handles(self, envelope_id: str | None) -> bool:
         """Whether this envelope is among those handled."""
         return any(envelope.id == envelope_id for envelope in self.envelopes)
-
-    def delivers(self, message: Message) -> bool:
-        """Whether this message, as the adapter reads it, is among those handled."""
-        return message in self._messages
 
     def is_of(self, library: object, arrived: Sequence[Arrived]) -> bool:
         """Whether it is the handling of just these messages, by the same library."""
@@ -145,11 +143,27 @@ class Delivery:
         traceback: TracebackType | None,
     ) -> None:
         with guard:
+            self.end_within(error)
             self.end(error)
 
     def fail(self, reason: str) -> None:
         """Note that the application refuses the message: told when the delivery ends."""
         self._failure = reason
+
+    def settle(self, receipts: Collection[Any], refusal: str | None) -> bool:
+        """
+        Note which of its messages the application has acknowledged or, for a reason, refused.
+
+        In a batch each is told with its own outcome.
+
+        Returns:
+            Whether all have been settled now, and some by this.
+        """
+        own = [message.receipt for message in self._messages if message.receipt in receipts]
+        self._settled.update(dict.fromkeys(own, refusal))
+        if refusal and own:
+            self._failure = refusal
+        return bool(own) and all(message.receipt in self._settled for message in self._messages)
 
     def hand_on(self, envelope_id: str) -> Delivery | None:
         """
@@ -180,6 +194,21 @@ class Delivery:
             self._trace_of,
         )
 
+    def end_within(self, error: BaseException | None) -> None:
+        """
+        End what was received within it, and lasts: its consumer may say no other word.
+
+        For handlings that are a block, whoever receives in it: a callback, a request.
+        """
+        within = []
+        delivery = _delivery_in(otel.get_current())
+        while delivery is not None and delivery is not self:
+            within.append(delivery)
+            delivery = _delivery_in(delivery._before)  # noqa: SLF001 - of the same class
+        if delivery is self:
+            for each in within:
+                each.end(error)
+
     def end(
         self,
         error: BaseException | None = None,
@@ -204,8 +233,10 @@ class Delivery:
         outcome: Outcome = "error" if error_type else "unknown" if abandoned else "ok"
         for span in self._spans:
             end_span(span, error, error_type, ended_ns)
+        whole = outcome, error_type
         for index, envelope in enumerate(self.envelopes):
             message = self._messages[index]
+            outcome, error_type = self._outcome_of(message) or whole
             span_context = self._spans[index // MAX_LINKS % len(self._spans)].get_span_context()
             self._record(
                 DeliveryRecord(
@@ -222,6 +253,13 @@ class Delivery:
                     message.redelivered,
                 )
             )
+
+    def _outcome_of(self, message: Message) -> tuple[Outcome, str | None] | None:
+        """How one message of a batch ended by itself; None where all of it ended as one."""
+        if len(self._messages) == 1 or message.receipt not in self._settled:
+            return None
+        refusal = self._settled[message.receipt]
+        return ("error", refusal) if refusal else ("ok", None)
 
     def _restore(self) -> None:
         if _delivery_in(otel.get_current()) is self:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 _SEND_KINDS = (SpanKind.PRODUCER, SpanKind.CLIENT)
 
+# Library, channel and envelope id.
+_What = tuple[Adapter, str | None, str]
+_sending: ContextVar[_What | None] = ContextVar("otelope.sending", default=None)
+
 
 class Sender:
     """
@@ -57,10 +62,14 @@ class Sender:
         Begin to send a message.
 
         The caller sends it with `Sending.fields` among its headers, within the `Sending`.
-        None when the message is no envelope, or instrumentation is suppressed.
+        None when the message is no envelope, when instrumentation is suppressed, or when this is
+        an inner layer of a sending that lasts, as where a request is made of a publish.
         """
         envelope = self._recognise(message, adapter.carrier)
         if envelope is None or not is_instrumentation_enabled():
+            return None
+        what = (adapter, message.channel, envelope.id)
+        if _sending.get() == what:
             return None
         leaving = self._shared.contracts.leaving(envelope)
         here = surroundings()
@@ -84,7 +93,7 @@ class Sender:
                 self._tell(origin, spot, span, message.channel, "sender", now, leaving)
         return Sending(
             span, here.context, own.span_id, self._shared.record, message, envelope, spot, now,
-            leaving, again=known is not None and known.told,
+            leaving, what, again=known is not None and known.told,
         )  # fmt: skip
 
     def create(self, envelope: Envelope, adapter: Adapter) -> None:
@@ -177,6 +186,7 @@ class Sending:
 
     __slots__ = (
         "_again",
+        "_around",
         "_before",
         "_envelope",
         "_envelope_span_id",
@@ -201,6 +211,7 @@ class Sending:
         spot: Spot,
         started_ns: int,
         leaving: Leaving | None,
+        what: _What,
         *,
         again: bool,
     ) -> None:
@@ -219,6 +230,8 @@ class Sending:
         if span.get_span_context().is_valid:
             self._within = trace.set_span_in_context(span, before)
             otel.attach(self._within)
+        self._around = _sending.get()
+        _sending.set(what)
 
     def fields(self) -> dict[str, str]:
         """The headers to add (`otelope.core.propagation.injected`)."""
@@ -237,6 +250,7 @@ class Sending:
             if self._within is not self._before:
                 # Not detach(token): that fails, and logs, in another task than its attach.
                 otel.attach(self._before)
+            _sending.set(self._around)
             error_type = type_of(error) if error is not None else self.error_type
             if self._again or error_type is not None:
                 self._tell(error_type)

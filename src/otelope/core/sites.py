@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import wrapt
 
@@ -22,6 +22,7 @@ from otelope.core.sender import Sending
 
 
 _NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
+_REFUSED = "rejected"
 
 
 @dataclass(frozen=True)
@@ -99,42 +100,74 @@ class Receive:
     """
     A call that hands messages over: a poll, a get, the step of an asynchronous iterator.
 
-    The delivery lasts until the next hand-over by the same object, its commit, acknowledgement,
+    The delivery lasts until the next hand-over by the same consumer, its commit, acknowledgement,
     close or garbage collection.
 
     Args:
         target: ``module:Class.method``.
         messages: What was handed over, given the library's answer and the call.
+        consumer: Whose hand-over it is; by default, what the method is called on.
+        through: The consumer's own consumer that it receives through, whose hand-overs are then
+            not the application's.
+        shared: Whether several threads or tasks receive by the consumer at once: then the next
+            hand-over is the next one in the same thread or task.
+        at_once: Whether what comes is an answer to what the application is about: then it is told
+            as handled by whoever waits for it, and is never current.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     messages: Callable[[Any, Call], Iterable[Message]]
+    consumer: Callable[[Any], Any] = lambda instance: instance
+    through: Callable[[Any], Any] | None = None
+    shared: bool = False
+    at_once: bool = False
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        inner = wrapping.hand_overs.inner
+
         def receive(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            wrapping.hand_overs.end(instance)
+            if inner and instance in inner:
+                return wrapped(*args, **kwargs)
+            self._end(wrapping, instance)
             answer = wrapped(*args, **kwargs)
             self._begin(wrapping, instance, args, kwargs, answer)
             return answer
 
         async def receive_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            wrapping.hand_overs.end(instance)
+            if inner and instance in inner:
+                return await wrapped(*args, **kwargs)
+            self._end(wrapping, instance)
             answer = await wrapped(*args, **kwargs)
             self._begin(wrapping, instance, args, kwargs, answer)
             return answer
 
         return receive_async if wrapping.asynchronous else receive
 
+    def _end(self, wrapping: Wrapping, instance: Any) -> None:
+        if self.at_once:
+            return
+        with guard:
+            if self.through is not None:
+                wrapping.hand_overs.inner.add(self.through(instance))
+            consumer = self.consumer(instance)
+            if self.shared:
+                wrapping.hand_overs.end_here(consumer)
+            else:
+                wrapping.hand_overs.end(consumer)
+
     def _begin(
         self, wrapping: Wrapping, instance: Any, args: Any, kwargs: Any, answer: Any
     ) -> None:
         with guard:
             messages = self.messages(answer, Call(wrapping.parameters, instance, args, kwargs))
-            wrapping.hand_overs.begin(
-                instance, wrapping.instrumenter.deliver(messages, wrapping.adapter)
-            )
+            delivery = wrapping.instrumenter.deliver(messages, wrapping.adapter)
+            if not self.at_once:
+                consumer = self.consumer(instance)
+                wrapping.hand_overs.begin(consumer, delivery, shared=self.shared)
+            elif delivery is not None:
+                delivery.end()
 
 
 @dataclass(frozen=True)
@@ -184,7 +217,8 @@ class Process:
     """
     A call that registers a callback for messages.
 
-    A callback that is absent stays absent; one of the library's own is not the application's.
+    A callback that is absent stays absent; one of the library's own is not the application's, and
+    one that a method passes on to another is wrapped once.
 
     Args:
         target: ``module:Class.method``.
@@ -208,7 +242,9 @@ class Process:
                 held = held_in(callback, self.callback)
                 if held is not None:
                     callback = held.cell_contents
-                if callable(callback) and root_of(callback) != root:
+                # By its type: a wrapped object pretends to be what it wraps.
+                passed_on = type(callback) is _Handler
+                if callable(callback) and not passed_on and root_of(callback) != root:
                     delivered = self._delivered(wrapping, callback)
                     if held is not None:
                         held.cell_contents = delivered
@@ -227,9 +263,7 @@ class Process:
             with self._begin(wrapping, args, kwargs) or _NOTHING:
                 return await wrapped(*args, **kwargs)
 
-        return wrapt.FunctionWrapper(
-            callback, handle_async if is_asynchronous(callback) else handle
-        )
+        return _Handler(callback, handle_async if is_asynchronous(callback) else handle)
 
     def _begin(self, wrapping: Wrapping, args: Any, kwargs: Any) -> Delivery | None:
         delivery = None
@@ -252,39 +286,63 @@ class Settle:
     Args:
         target: ``module:Class.method``.
         refuses: Whether it tells the broker that the message was not handled.
-        message: What it is called on, where that is the message and not its consumer.
+        consumers: Whose deliveries it ends; by default, those of what the method is called on.
+        receipts: The `Message.receipt` of each message that it is about, where it is not about all
+            that a consumer has: a delivery ends when it has no other.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     refuses: bool = False
-    message: Callable[[Any], Message] | None = None
+    consumers: Callable[[Any], Iterable[Any]] = lambda instance: (instance,)
+    receipts: Callable[[Call], Collection[Any]] | None = None
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
         def settle(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            consumers, receipts = self._ended(wrapping, instance, args, kwargs)
             answer = wrapped(*args, **kwargs)
-            self._end(wrapping, instance)
+            self._end(wrapping, consumers, receipts)
             return answer
 
         async def settle_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            consumers, receipts = self._ended(wrapping, instance, args, kwargs)
             answer = await wrapped(*args, **kwargs)
-            self._end(wrapping, instance)
+            self._end(wrapping, consumers, receipts)
             return answer
 
         return settle_async if wrapping.asynchronous else settle
 
-    def _end(self, wrapping: Wrapping, instance: Any) -> None:
-        consumer = instance if self.message is None else None
+    def _ended(
+        self, wrapping: Wrapping, instance: Any, args: Any, kwargs: Any
+    ) -> tuple[Collection[Any], Collection[Any]]:
+        # Before the call: a client that has been closed has forgotten its subscriptions.
         with guard:
-            ambient = ambient_delivery()
-            if self.message is not None:
-                message = self.message(instance)
-                consumer = wrapping.hand_overs.consumer_of(message)
-                # What a client gives back unread is not what is being handled.
-                ambient = ambient if ambient and ambient.delivers(message) else None
-            delivery = wrapping.hand_overs.current(consumer) or ambient
-            if self.refuses and delivery is not None:
-                delivery.fail("rejected")
-        if consumer is not None:
-            wrapping.hand_overs.end(consumer)
+            if self.receipts is not None:
+                return (), self.receipts(Call(wrapping.parameters, instance, args, kwargs))
+            return tuple(self.consumers(instance)), ()
+        return (), ()
+
+    def _end(
+        self, wrapping: Wrapping, consumers: Collection[Any], receipts: Collection[Any]
+    ) -> None:
+        hand_overs = wrapping.hand_overs
+        if receipts:
+            hand_overs.settle(receipts, _REFUSED if self.refuses else None)
+        for consumer in consumers:
+            with guard:
+                if self.refuses:
+                    delivery = hand_overs.current(consumer) or ambient_delivery()
+                    if delivery is not None:
+                        delivery.fail(_REFUSED)
+            hand_overs.end(consumer)
+
+
+if TYPE_CHECKING:
+    _FunctionWrapper = wrapt.FunctionWrapper[Any, Any]
+else:
+    _FunctionWrapper = wrapt.FunctionWrapper  # cannot be subscripted before wrapt 2
+
+
+class _Handler(_FunctionWrapper):
+    """An application's callback as the library gets it."""

@@ -43,7 +43,13 @@ def sent(call):
 
 
 def got(message, _=None):
-    return [Message("orders", message.body, message.headers)] if message is not None else []
+    if message is None:
+        return []
+    return [Message("orders", message.body, message.headers, receipt=id(message))]
+
+
+def receipts(call):
+    return list(map(id, call["messages"]))
 
 
 ADAPTER = Adapter(
@@ -54,8 +60,21 @@ ADAPTER = Adapter(
         Send(f"{CLIENT}.send_later", sent),
         Receive(f"{CLIENT}.get", got),
         Receive(f"{CLIENT}.get_later", got),
+        Send(f"{CLIENT}.ask", sent),
+        Receive(f"{CLIENT}.ask", got, at_once=True),
+        Receive(f"{CLIENT}.take_later", got, shared=True),
+        Receive(
+            "letters:Batches.fetch",
+            lambda messages, _: [each for message in messages for each in got(message)],
+            through=lambda batches: batches.client,
+        ),
         Iterate(f"{CLIENT}.iterate", got),
         Process(f"{CLIENT}.subscribe", lambda message: got(message)[0], callback="callback"),
+        Process(
+            f"{CLIENT}.subscribe_through", lambda message: got(message)[0], callback="callback"
+        ),
+        Settle(f"{CLIENT}.acknowledge", receipts=receipts),
+        Settle(f"{CLIENT}.refuse", refuses=True, receipts=receipts),
         Settle(f"{CLIENT}.commit"),
         Settle(f"{CLIENT}.reject", refuses=True),
         Settle("letters:Message.done", message=lambda message: got(message)[0]),

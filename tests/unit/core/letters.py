@@ -48,12 +48,29 @@ class Client:
         await asyncio.sleep(0)
         return self.get()
 
+    def ask(self, channel, body, headers=None):
+        self.send(channel, body, headers)
+        return self.queue.popleft() if self.queue else None
+
+    async def take_later(self):
+        await asyncio.sleep(0)
+        return self.queue.popleft() if self.queue else None
+
     def iterate(self):
         while self.queue:
             yield self.queue.popleft()
 
     def subscribe(self, channel, callback=None):
         self.callback = callback
+
+    def subscribe_through(self, channel, callback=None):
+        self.subscribe(channel, callback)
+
+    def acknowledge(self, *messages):
+        self.calls.append(messages)
+
+    def refuse(self, *messages):
+        self.calls.append(messages)
 
     def commit(self):
         self.calls.append("commit")
@@ -63,3 +80,13 @@ class Client:
 
     def close(self):
         self.calls.append("close")
+
+
+class Batches:
+    """Receives several at once, through a client of its own."""
+
+    def __init__(self, *messages):
+        self.client = Client(*messages)
+
+    def fetch(self, count):
+        return [self.client.get() for _ in range(count)]

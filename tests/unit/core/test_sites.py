@@ -322,6 +322,217 @@ class TestReceive:
         assert (record.parent_inferred, record.envelope.parent_id) == (False, None)
 
 
+class TestShared:
+    """One client by which several tasks receive at once."""
+
+    def test_each_task_has_its_own(self, client, service):
+        sent = [make() for _ in range(4)]
+        client.queue.extend(map(message, sent[:2]))
+
+        async def work(later):
+            await client.take_later()
+            mine = current()
+            handling.append(mine)
+            if len(handling) == 2:
+                both.set()
+            await both.wait()
+            assert current() == mine
+            client.queue.append(message(later))
+            await client.take_later()
+            assert current() == later.id
+            await client.take_later()
+            assert current() is None
+
+        async def main():
+            tasks = [asyncio.create_task(work(later)) for later in sent[2:]]
+            await asyncio.gather(*tasks)
+
+        both, handling = asyncio.Event(), []
+        asyncio.run(main())
+        assert sorted(told(service)) == sorted((each.id, "ok", None) for each in sent)
+        assert [links(span) for span in service.spans("process")] == [[]] * 4
+
+    def test_close_ends_all_and_blames_its_own(self, client, service):
+        sent = [make(), make()]
+        client.queue.extend(map(message, sent))
+
+        async def main():
+            async def hang():
+                await client.take_later()
+                handling.set()
+                await asyncio.Event().wait()
+
+            handling = asyncio.Event()
+            task = asyncio.create_task(hang())
+            await handling.wait()
+            await client.take_later()
+            try:
+                raise ValueError("bad")  # noqa: TRY301 - its block is the point
+            except ValueError:
+                client.close()
+            assert current() is None
+            task.cancel()
+
+        asyncio.run(main())
+        assert sorted(told(service)) == sorted(
+            [(sent[0].id, "unknown", None), (sent[1].id, "error", "ValueError")]
+        )
+
+    def test_task_that_is_gone_leaves_nothing_open(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+
+        async def main():
+            await asyncio.create_task(client.take_later())
+            await asyncio.sleep(0)  # the loop's own hold on it ends with its turn
+            gc.collect()
+            assert told(service) == [(sent.id, "unknown", None)]
+
+        asyncio.run(main())
+
+
+class TestLayers:
+    def test_a_call_made_of_another_is_one_sending(self, client, service):
+        sent = make()
+        client.ask("orders", sent.body)
+        (span,) = service.spans("send")
+        assert span_spot(span) == sent.spot
+        ((_, _, headers),) = client.calls
+        assert headers.keys() == {"traceparent", "tracestate"}
+        assert service.done() == []
+
+    def test_another_envelope_or_channel_within_it_is_another_sending(self, client, service):
+        first, second = make(), make()
+
+        def pass_on(_):
+            client.send("orders", second.body)
+            client.send("elsewhere", first.body)
+
+        class Calls(list):
+            def append(self, call):
+                super().append(call)
+                if len(self) == 1:
+                    pass_on(call)
+
+        client.calls = Calls()
+        client.send("orders", first.body)
+        assert [span.name for span in service.spans("send")] == [
+            "send orders",
+            "send orders",
+            "send elsewhere",
+        ]
+
+    def test_the_same_sent_again_afterwards_is_told_again(self, client, service):
+        sent = make()
+        client.ask("orders", sent.body)
+        client.ask("orders", sent.body)
+        assert len(service.spans("send")) == 2
+        assert [record.operation for record in service.done()] == ["send"]
+
+    def test_answer_is_told_at_once_and_is_never_current(self, client, service):
+        asked, handled = make(), make("OrderPlaced")
+        client.queue.append(message(handled))
+        client.ask("orders", asked.body)
+        assert current() is None
+        assert told(service) == [(handled.id, "ok", None)]
+
+    def test_what_is_received_through_another_is_told_once(self, patches, service):
+        sent = [make(), make()]
+        batches = letters.Batches(*map(message, sent))
+        batches.fetch(2)
+        del batches
+        gc.collect()
+        (span,) = service.spans("process")
+        assert links(span) == [each.spot for each in sent]
+
+    def test_callback_that_is_passed_on_is_wrapped_once(self, client, service):
+        handler, sent = Handler(), make()
+        client.subscribe_through("orders", handler)
+        assert client.callback.__wrapped__ is handler
+        client.callback(message(sent))
+        assert told(service) == [(sent.id, "ok", None)]
+
+    def test_what_is_polled_within_a_callback_ends_with_it(self, client, service):
+        outer, inner = make(), make()
+        client.queue.append(message(inner))
+
+        def handle(_):
+            client.get()
+            assert current() == inner.id
+            raise ValueError("bad")
+
+        client.subscribe("orders", handle)
+        with pytest.raises(ValueError, match="bad"):
+            client.callback(message(outer))
+        assert current() is None
+        assert told(service) == [
+            (inner.id, "error", "ValueError"),
+            (outer.id, "error", "ValueError"),
+        ]
+
+
+class TestSettle:
+    def fetched(self, *sent):
+        batches = letters.Batches(*map(message, sent))
+        return batches, batches.fetch(len(sent))
+
+    def test_each_of_a_batch_has_an_outcome_of_its_own(self, client, service):
+        sent = [make() for _ in range(3)]
+        batches, got = self.fetched(*sent)
+        client.acknowledge(got[0])
+        client.refuse(got[1])
+        assert service.deliveries() == []
+        client.acknowledge(got[2])
+        assert told(service) == [
+            (sent[0].id, "ok", None),
+            (sent[1].id, "error", "rejected"),
+            (sent[2].id, "ok", None),
+        ]
+        (span,) = service.spans("process")
+        assert span.attributes["error.type"] == "rejected"
+        assert current() is None
+        del batches
+
+    def test_what_of_a_batch_was_settled_before_it_failed_is_not_its_failure(
+        self, client, service
+    ):
+        sent = [make(), make()]
+        batches, got = self.fetched(*sent)
+        client.acknowledge(got[0])
+        try:
+            raise ValueError("bad")  # noqa: TRY301 - its block is the point
+        except ValueError:
+            client.acknowledge(got[1])
+        assert told(service) == [(sent[0].id, "ok", None), (sent[1].id, "error", "ValueError")]
+        del batches
+
+    def test_several_are_settled_at_once(self, client, service):
+        sent = [make(), make()]
+        batches, got = self.fetched(*sent)
+        client.acknowledge(*got)
+        assert told(service) == [(each.id, "ok", None) for each in sent]
+        del batches
+
+    def test_what_another_consumer_received_goes_on(self, client, service):
+        sent = make()
+        client.queue.append(message(sent))
+        client.get()
+        client.acknowledge(letters.Message(sent.body))
+        assert current() == sent.id
+        client.close()
+
+    def test_in_a_callback_it_ends_with_the_callback(self, client, service):
+        sent = make()
+
+        def handle(got):
+            client.refuse(got)
+            assert current() == sent.id
+
+        client.subscribe("orders", handle)
+        client.callback(message(sent))
+        assert told(service) == [(sent.id, "error", "rejected")]
+
+
 class TestIterate:
     def test_each_lasts_until_the_next_is_asked_for(self, client, service):
         sent = [make(), make(), make()]

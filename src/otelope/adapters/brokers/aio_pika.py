@@ -35,7 +35,13 @@ def stamped(call: Call, headers: dict[str, Any]) -> None:
 
 def delivered(message: AbstractIncomingMessage) -> Message:
     to = (message.exchange, message.routing_key)
-    return amqp_message(*to, message, message.body, redelivered=message.redelivered)
+    said = {"redelivered": message.redelivered, "receipt": receipt_of(message)}
+    return amqp_message(*to, message, message.body, **said)
+
+
+def receipt_of(message: AbstractIncomingMessage) -> tuple[int, int | None]:
+    # Each channel counts from one.
+    return id(message.channel), message.delivery_tag
 
 
 ADAPTER = Adapter(
@@ -47,10 +53,9 @@ ADAPTER = Adapter(
         Receive(f"{_QUEUE}.get", lambda got, _: [delivered(got)] if got is not None else []),
         *(Receive(f"{each}.__anext__", lambda got, _: [delivered(got)]) for each in _ITERATORS),
         Settle("aio_pika.queue:QueueIterator.close"),
-        Settle(f"{_MESSAGE}.ack", message=delivered),
         *(
-            Settle(f"{_MESSAGE}.{no}", refuses=True, message=delivered)
-            for no in ("nack", "reject")
+            Settle(f"{_MESSAGE}.{how}", refuses, receipts=lambda c: [receipt_of(c.instance)])
+            for how, refuses in (("ack", False), ("nack", True), ("reject", True))
         ),
     ),
     contrib="opentelemetry.instrumentation.aio_pika:AioPikaInstrumentor",
