@@ -18,7 +18,11 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:Unclosed <MemoryObject:ResourceWarning",
 )
 # Servers that are processes of their own are marked; the others come with the client.
-MARKS = {"kafka_server": pytest.mark.kafka, "rabbitmq_server": pytest.mark.rabbitmq}
+MARKS = {
+    "kafka_server": pytest.mark.kafka,
+    "nats_server": pytest.mark.nats,
+    "rabbitmq_server": pytest.mark.rabbitmq,
+}
 
 
 def cases():

@@ -71,6 +71,12 @@ STYLES = [
     pytest.param(Style("aio_pika callback", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
     pytest.param(Style("aio_pika iterator", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
     pytest.param(Style("aio_pika get", "rabbitmq_server"), marks=pytest.mark.rabbitmq),
+    pytest.param(Style("nats callback", "nats_server"), marks=pytest.mark.nats),
+    pytest.param(Style("nats request", "nats_server"), marks=pytest.mark.nats),
+    pytest.param(Style("nats next_msg", "nats_server"), marks=pytest.mark.nats),
+    pytest.param(Style("nats async for", "nats_server"), marks=pytest.mark.nats),
+    pytest.param(Style("nats push", "nats_server"), marks=pytest.mark.nats),
+    pytest.param(Style("nats fetch", "nats_server", batches=True), marks=pytest.mark.nats),
     pytest.param(Style("http", None), marks=pytest.mark.slow),
 ]
 
@@ -177,6 +183,9 @@ def _transport(
         return transports.kafka(address, run)
     if style.server == "rabbitmq_server":
         return transports.rabbitmq(address, run)
+    if style.server == "nats_server":
+        stream = style.name in ("nats push", "nats fetch")
+        return transports.nats(address, run, stream=stream)
     return transports.gateway(run, lambda service: _url(processes, service))
 
 

@@ -92,6 +92,30 @@ def test_rabbitmq_takes_and_gives_a_message(rabbitmq_server: str):
         connection.close()
 
 
+@pytest.mark.nats
+def test_nats_takes_and_gives_a_message_and_keeps_it_in_a_stream(nats_server: str):
+    import nats
+
+    async def send_and_receive() -> None:
+        subject = f"t-{uuid4()}"
+        async with await nats.connect(nats_server) as client:
+            subscription = await client.subscribe(subject)
+            streams = client.jetstream()
+            await streams.add_stream(name=subject, subjects=[subject])
+            await streams.publish(subject, b"body", headers={"a": "1"})
+            message = await subscription.next_msg(30)
+            assert (message.data, message.headers) == (b"body", {"a": "1"})
+            pulled = await streams.pull_subscribe(subject, "durable")
+            (kept,) = await pulled.fetch(1, timeout=30)
+            assert (kept.data, kept.headers, kept.metadata.num_delivered) == (
+                b"body",
+                {"a": "1"},
+                1,
+            )
+
+    asyncio.run(send_and_receive())
+
+
 @pytest.mark.postgresql
 def test_postgresql_takes_and_gives_a_row(postgresql_server: str):
     import psycopg

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import threading
 import urllib.parse
@@ -74,6 +75,46 @@ def rabbitmq(url: str, run: str) -> Iterator[str]:
         connection.close()
 
     with _in_thread(relay):
+        yield url
+
+
+@contextmanager
+def nats(url: str, run: str, *, stream: bool) -> Iterator[str]:
+    """
+    A relay from ``SUBJECT.bare`` to ``SUBJECT``.
+
+    Args:
+        url: The server's.
+        run: What the subjects' names begin with.
+        stream: Whether JetStream keeps what is sent.
+    """
+    from nats import connect
+
+    ready = threading.Event()
+
+    async def work(stopped: threading.Event) -> None:
+        async with await connect(url) as client:
+
+            async def forward(message) -> None:
+                # A stream has answered its sender; else whoever handles a request does.
+                reply = "" if stream else message.reply
+                subject = message.subject.removesuffix(BARE)
+                await client.publish(subject, message.data, reply=reply)
+
+            if stream:
+                await client.jetstream().add_stream(name=run, subjects=[f"{run}.>"])
+            await client.subscribe(f"{run}.*{BARE}", cb=forward)
+            await client.flush()
+            ready.set()
+            await asyncio.get_running_loop().run_in_executor(None, stopped.wait)
+            if stream:
+                await client.jetstream().delete_stream(run)
+
+    def relay(stopped: threading.Event) -> None:
+        asyncio.run(work(stopped))
+
+    with _in_thread(relay):
+        assert ready.wait(30)
         yield url
 
 

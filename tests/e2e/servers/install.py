@@ -32,6 +32,7 @@ PACKAGES = {
     "/usr/lib/rabbitmq/bin/rabbitmq-server": "rabbitmq-server",
     "epmd": "erlang-base",
     f"{POSTGRESQL}/*/bin/postgres": "postgresql",
+    "nats-server": "nats-server",
     FAKETIME: "libfaketime",
 }
 POLICY = Path("/usr/sbin/policy-rc.d")

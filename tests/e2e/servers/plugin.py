@@ -1,9 +1,10 @@
 """
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
-`kafka_server`, `rabbitmq_server`, `postgresql_server` and `jaeger_server` are addresses, and
-`kafka_mock` that of librdkafka's own cluster, which needs nothing but confluent-kafka. Each test
-has a `clickhouse_server` of its own, which it may stop, kill and start again.
+`kafka_server`, `rabbitmq_server`, `nats_server`, `postgresql_server` and `jaeger_server` are
+addresses, and `kafka_mock` that of librdkafka's own cluster, which needs nothing but
+confluent-kafka. Each test has a `clickhouse_server` of its own, which it may stop, kill and start
+again.
 """
 
 from __future__ import annotations
@@ -110,6 +111,12 @@ def kafka_server() -> str:
 def rabbitmq_server() -> str:
     """The address of a RabbitMQ, ``amqp://…``."""
     return _address("rabbitmq")
+
+
+@pytest.fixture(scope="session")
+def nats_server() -> str:
+    """The address of a NATS with JetStream, ``nats://…``."""
+    return _address("nats")
 
 
 @pytest.fixture(scope="session")
