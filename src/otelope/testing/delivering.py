@@ -153,7 +153,7 @@ class Delivering(Scenarios):
         assert span.attributes["error.type"] == delivery.error_type
         assert [event.name for event in span.events] == ["exception"]
 
-    @where(lambda features: features.raises and not features.nested)
+    @where(lambda f: f.raises and not f.nested and not f.forgets)
     def test_what_failed_and_comes_again_is_handled_twice_and_sent_once(
         self, driver: Driver, service: Service, channel: str
     ) -> None:

@@ -48,6 +48,7 @@ class Features:
         raises: Whether an exception of the handler comes out of `Driver.drive` unchanged.
         asynchronous: Whether the sending call is a coroutine, which can be cancelled.
         answers: Whether an answer of status 500 is the sending's error.
+        forgets: Whether what was not handled never comes again.
         redelivers: Whether the broker says of a message that it came before.
     """
 
@@ -59,6 +60,7 @@ class Features:
     raises: bool = True
     asynchronous: bool = False
     answers: bool = False
+    forgets: bool = False
     redelivers: bool = False
 
 

@@ -18,16 +18,17 @@ from otelope.testing.driver import bridge, run_in_loop
 SERVERS = ("nats_server",)
 # What a callback raises is told to the client's error_cb.
 _CALLED = Features("nats", asynchronous=True, raises=False)
-_ONE = Features("nats", polled=True, in_sender=True, asynchronous=True)
+_CORE = Features("nats", polled=True, in_sender=True, asynchronous=True, forgets=True)
+_STREAM = replace(_CORE, forgets=False, redelivers=True)
 STYLES = {
     "callback": _CALLED,
     "request": replace(_CALLED, nested=True),
-    "next_msg": _ONE,
-    "async for": _ONE,
+    "next_msg": _CORE,
+    "async for": _CORE,
     "push callback": _CALLED,
-    "push next_msg": _ONE,
-    "fetch one": _ONE,
-    "fetch many": replace(_ONE, batch=500),
+    "push next_msg": _STREAM,
+    "fetch one": _STREAM,
+    "fetch many": replace(_STREAM, batch=500),
 }
 _STREAMS = ("push", "fetch")
 
@@ -153,16 +154,24 @@ class Driver:
         while count > 0:
             for subscription in subscriptions:
                 for msg in await self._received(subscription, count):
-                    await handlers[msg.subject](_got(msg))
-                    if self.streams:
-                        await msg.ack()
+                    await self._handle(msg, handlers)
                     count -= 1
+
+    async def _handle(self, msg, handlers):
+        try:
+            await handlers[msg.subject](_got(msg))
+        except BaseException:
+            if self.streams:
+                await msg.nak(delay=0.2)  # at once, it would come to this client
+            raise
+        if self.streams:
+            await msg.ack()
 
     async def _subscribe(self, client, channel):
         if self.style.startswith("fetch"):
             return await client.jetstream().pull_subscribe(channel, f"d{_name(channel)}")
         if self.streams:
-            return await client.jetstream().subscribe(channel)
+            return await client.jetstream().subscribe(channel, durable=f"d{_name(channel)}")
         return await client.subscribe(channel)
 
     async def _received(self, subscription, count):

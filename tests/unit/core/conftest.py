@@ -52,6 +52,10 @@ def receipts(call):
     return list(map(id, call["messages"]))
 
 
+def receipt(call):
+    return [id(call.instance)]
+
+
 ADAPTER = Adapter(
     system="letters",
     carrier=MAPPING,
@@ -77,8 +81,8 @@ ADAPTER = Adapter(
         Settle(f"{CLIENT}.refuse", refuses=True, receipts=receipts),
         Settle(f"{CLIENT}.commit"),
         Settle(f"{CLIENT}.reject", refuses=True),
-        Settle("letters:Message.done", message=lambda message: got(message)[0]),
-        Settle("letters:Message.refuse", refuses=True, message=lambda message: got(message)[0]),
+        Settle("letters:Message.done", receipts=receipt),
+        Settle("letters:Message.refuse", refuses=True, receipts=receipt),
         Settle(f"{CLIENT}.close"),
     ),
 )

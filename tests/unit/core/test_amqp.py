@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from otelope.core.amqp import amqp_message
+from otelope.core.message import Message
 
 
 NATIVE = {
@@ -32,7 +33,7 @@ def properties(**headers):
     ],
 )
 def test_a_channel_is_the_exchange_and_the_routing_key(exchange, routing_key, channel):
-    assert amqp_message(exchange, routing_key, None, b"{}") == (channel, b"{}", *[None] * 5)
+    assert amqp_message(exchange, routing_key, None, b"{}") == Message(channel, b"{}")
 
 
 def test_native_properties_stand_beside_the_headers():
