@@ -18,6 +18,7 @@ from otelope.core.sites import Process, Receive, Send, Settle
 
 _QUEUE = "aio_pika.queue:Queue"
 _MESSAGE = "aio_pika.message:IncomingMessage"
+_ENDINGS = (("ack", False), ("nack", True), ("reject", True))
 # The inheriting one first, so that neither is wrapped twice: before 9.5 it has no own `__anext__`.
 _ITERATORS = ("aio_pika.robust_queue:RobustQueueIterator", "aio_pika.queue:QueueIterator")
 
@@ -35,13 +36,14 @@ def stamped(call: Call, headers: dict[str, Any]) -> None:
 
 def delivered(message: AbstractIncomingMessage) -> Message:
     to = (message.exchange, message.routing_key)
-    said = {"redelivered": message.redelivered, "receipt": receipt_of(message)}
-    return amqp_message(*to, message, message.body, **said)
-
-
-def receipt_of(message: AbstractIncomingMessage) -> tuple[int, int | None]:
     # Each channel counts from one.
-    return id(message.channel), message.delivery_tag
+    receipt = (id(message.channel), message.delivery_tag)
+    said = message.redelivered
+    return amqp_message(*to, message, message.body, redelivered=said, receipt=receipt)
+
+
+def receipts(call: Call) -> list[Any]:
+    return [delivered(call.instance).receipt]
 
 
 ADAPTER = Adapter(
@@ -53,10 +55,7 @@ ADAPTER = Adapter(
         Receive(f"{_QUEUE}.get", lambda got, _: [delivered(got)] if got is not None else []),
         *(Receive(f"{each}.__anext__", lambda got, _: [delivered(got)]) for each in _ITERATORS),
         Settle("aio_pika.queue:QueueIterator.close"),
-        *(
-            Settle(f"{_MESSAGE}.{how}", refuses, receipts=lambda c: [receipt_of(c.instance)])
-            for how, refuses in (("ack", False), ("nack", True), ("reject", True))
-        ),
+        *(Settle(f"{_MESSAGE}.{how}", no, receipts=receipts) for how, no in _ENDINGS),
     ),
     contrib="opentelemetry.instrumentation.aio_pika:AioPikaInstrumentor",
     message=lambda item: delivered(item) if isinstance(item, AbstractIncomingMessage) else None,
