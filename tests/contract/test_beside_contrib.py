@@ -26,6 +26,7 @@ LIBRARIES = {
         ("aio_pika callback", "aio_pika callback process"),
     ),
     "aiokafka": ("aiokafka", "AIOKafkaInstrumentor", "create", ()),
+    "kafka": ("kafka", "KafkaInstrumentor", "create", ()),
     "pika": ("pika", "PikaInstrumentor", "create", ("pika callback", "pika consume")),
     "starlette fastapi": (
         "fastapi",

@@ -40,6 +40,7 @@ TABLE = (
     Row("brokers.aio_pika", "aio_pika", "aio-pika>=9,<11"),
     Row("brokers.aiokafka", "aiokafka", "aiokafka>=0.9,<1"),
     Row("brokers.confluent_kafka", "confluent_kafka.cimpl", "confluent-kafka>=2.3,<3"),
+    Row("brokers.kafka", "kafka", "kafka-python>=2.0.2,<4"),
     Row("brokers.nats", "nats.aio.client", "nats-py>=2.2,<3"),
     Row("brokers.pika", "pika.adapters.blocking_connection", "pika>=1.2,<2"),
     Row("databases.asyncpg", "asyncpg", "asyncpg>=0.27,<1"),

@@ -1,0 +1,123 @@
+"""What only kafka-python has: every form of `send`, serializers, what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+from contextlib import closing
+
+import pytest
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.serializer import Deserializer, Serializer
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+
+import otelope
+
+from otelope.testing.messages import make, new_channel
+
+
+pytestmark = pytest.mark.kafka
+
+
+class Json(Serializer, Deserializer):
+    """Since kafka-python 3 the headers stand before the value."""
+
+    def serialize(self, *given):
+        return json.dumps(given[-1]).encode()
+
+    def deserialize(self, *given):
+        return json.loads(given[-1])
+
+
+@pytest.fixture
+def producer(kafka_server):
+    made = KafkaProducer(bootstrap_servers=kafka_server, retry_backoff_ms=5, retries=20)
+    with closing(made):
+        yield made
+
+
+def records(address, channel, count):
+    """So many records of a topic, as a consumer without instrumentation sees them."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=address,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        consumer_timeout_ms=20_000,
+    )
+    with closing(consumer), suppress_instrumentation():
+        consumer.assign([TopicPartition(channel, 0)])
+        found = [record for _, record in zip(range(count), consumer, strict=False)]
+    assert len(found) == count
+    return found
+
+
+@pytest.mark.parametrize(
+    ("args", "named"),
+    [
+        ((), {}),
+        ((b"key",), {}),
+        ((None, None), {}),
+        ((b"key", [("a", b"1"), ("traceparent", b"theirs"), ("a", b"2")], 0, 1_000), {}),
+        ((), {"key": b"key", "partition": 0, "timestamp_ms": 1_000}),
+        ((), {"headers": [("a", b"1")]}),
+    ],
+    ids=["topic and value", "key", "nothing", "all by position", "by name", "headers"],
+)
+def test_every_form_of_send_sends_what_it_sent(service, kafka_server, producer, args, named):
+    channel, body = new_channel(), make().body
+    with suppress_instrumentation():
+        producer.send(channel, body, *args, **named).get(10)
+    assert service.spans() == []
+    producer.send(channel, body, *args, **named).get(10)
+    plainly, ours = records(kafka_server, channel, 2)
+    assert len(service.spans("send")) == 1
+    same = [name for name in plainly._fields if "size" not in name]
+    same = [n for n in same if n not in ("offset", "timestamp", "headers", "checksum")]
+    assert [getattr(ours, n) for n in same] == [getattr(plainly, n) for n in same]
+    if 1_000 in (*args, *named.values()):
+        assert (ours.timestamp, plainly.timestamp) == (1_000, 1_000)
+    own = [pair for pair in plainly.headers if pair[0] != "traceparent"]
+    assert ours.headers[: len(own)] == own
+    assert [name for name, _ in ours.headers[len(own) :]] == ["traceparent", "tracestate"]
+
+
+@pytest.mark.parametrize("headers", [{"a": b"1"}, (("a", b"1"),), [["a", b"1"]], [("a", "1")]])
+def test_headers_that_the_library_refuses_it_still_refuses(service, producer, headers):
+    def refused():
+        with pytest.raises((TypeError, AssertionError)) as caught:
+            producer.send(new_channel(), make().body, headers=headers)
+        return type(caught.value), str(caught.value)
+
+    with suppress_instrumentation():
+        plainly = refused()
+    assert refused() == plainly
+    (span,) = service.spans("send")
+    assert span.status.status_code.name == "ERROR"
+
+
+def test_value_that_is_serialized_later_is_an_envelope_already(service, kafka_server):
+    channel, event = new_channel(), otelope.envelope("OrderPlaced", {"n": 1})
+    settings = {"bootstrap_servers": kafka_server, "retry_backoff_ms": 5, "retries": 20}
+    with closing(KafkaProducer(value_serializer=Json(), **settings)) as producer:
+        producer.send(channel, event.to_dict()).get(10)
+    consumer = KafkaConsumer(
+        bootstrap_servers=kafka_server,
+        auto_offset_reset="earliest",
+        value_deserializer=Json(),
+    )
+    with closing(consumer):
+        consumer.assign([TopicPartition(channel, 0)])
+        record = next(consumer)
+        assert record.value == event.to_dict()
+        current = otelope.current()
+    assert (current.id, current.payload) == (event.id, {"n": 1})
+    assert service.shapes() == [["OrderPlaced", "  process OrderPlaced"]]
+
+
+def test_tombstone_is_no_envelope(service, kafka_server, producer):
+    channel = new_channel()
+    producer.send(channel, key=b"order-7").get(10)
+    (record,) = records(kafka_server, channel, 1)
+    assert (record.key, record.value, record.headers) == (b"order-7", None, [])
+    assert (service.spans(), service.records) == ([], [])
