@@ -60,6 +60,8 @@ class Instrumenter:
         sender, receiver = Sender(shared, recognise), Receiver(shared, recognise)
         self.send = sender.send
         self.create = sender.create
+        self.ahead = sender.ahead
+        self.send_ahead = sender.send_ahead
         self.deliver = receiver.deliver
         self.handle = receiver.handle
         storer = Storer(shared, recognise, candidates)

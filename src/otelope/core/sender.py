@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace import NonRecordingSpan, Span, SpanKind
 
 from otelope.core.adapter import Adapter
 from otelope.core.attributes import attributes_of
@@ -40,6 +40,23 @@ _SEND_KINDS = (SpanKind.PRODUCER, SpanKind.CLIENT)
 # Library, channel and envelope id.
 _What = tuple[Adapter, str | None, str]
 _sending: ContextVar[_What | None] = ContextVar("otelope.sending", default=None)
+
+
+class Ahead(NamedTuple):
+    """
+    A message whose headers are written before it is sent, as where it gets into a batch.
+
+    Args:
+        message: Without a channel, which is not known yet.
+        fields: The headers to add, as of `Sending.fields`.
+        here: What was current then.
+        origin: Where its envelope comes from, as it was seen then.
+    """
+
+    message: Message
+    fields: dict[str, str]
+    here: Surroundings
+    origin: Origin
 
 
 class Sender:
@@ -71,17 +88,62 @@ class Sender:
         what = (adapter, message.channel, envelope.id)
         if _sending.get() == what:
             return None
+        return self._begin(message, envelope, adapter, what, surroundings())
+
+    def ahead(self, message: Message, adapter: Adapter) -> Ahead | None:
+        """
+        Say which headers a message gets that is sent later, by `send_ahead`.
+
+        None as of `send`; also within the sending of the same envelope, which does it itself.
+        """
+        envelope = self._recognise(message, adapter.carrier)
+        if envelope is None or not is_instrumentation_enabled():
+            return None
+        around = _sending.get()
+        if around is not None and around[0] is adapter and around[2] == envelope.id:
+            return None
+        shared, here = self._shared, surroundings()
+        own, origin = shared.identify(envelope.id), shared.origin_of(envelope)
+        known = shared.memory.recall(envelope.id)
+        placement = self._placement(own, origin, adapter, here)
+        spot = known.spot if known else Spot((placement.parent or own).trace_id, own.span_id)
+        fields = {}
+        if shared.tracing.active:
+            span = NonRecordingSpan(shared.tracing.context_of(spot, (here.span_context,)))
+            fields = injected(trace.set_span_in_context(span, here.context), own.span_id)
+        return Ahead(message, fields, here, origin)
+
+    def send_ahead(self, ahead: Ahead, channel: str, adapter: Adapter) -> Sending | None:
+        """Begin to send a message that has its headers already; else as `send`."""
+        message = ahead.message._replace(channel=channel)
+        envelope = self._recognise(message, adapter.carrier)
+        if envelope is None or not is_instrumentation_enabled():
+            return None
+        what = (adapter, channel, envelope.id)
+        return self._begin(message, envelope, adapter, what, ahead.here, ahead.origin)
+
+    def _begin(
+        self,
+        message: Message,
+        envelope: Envelope,
+        adapter: Adapter,
+        what: _What,
+        here: Surroundings,
+        origin: Origin | None = None,
+    ) -> Sending:
         leaving = self._shared.contracts.leaving(envelope)
-        here = surroundings()
         now = time.time_ns()
         own = self._shared.identify(envelope.id)
         known = self._shared.memory.recall(envelope.id)
-        # Where another instrumentation makes the send span, ours is the envelope's creation.
-        made_elsewhere = here.foreign_kind in _SEND_KINDS or adapter.sends_traced()
+        # Where another instrumentation makes the send span, ours is the envelope's creation; none
+        # of them makes one of what was in a batch.
+        made_now = origin is None
+        made_elsewhere = made_now and (here.foreign_kind in _SEND_KINDS or adapter.sends_traced())
         operation = "create" if made_elsewhere else "send"
         if known is None:
+            origin = origin or self._shared.origin_of(envelope)
             span, spot = self._first(
-                message, envelope, own, adapter, operation, here, now, leaving=leaving
+                message, origin, own, adapter, operation, here, now, leaving=leaving
             )
         else:
             spot = known.spot
@@ -89,10 +151,11 @@ class Sender:
             span = self._start(message, envelope, adapter, operation, placement, here, now)
             if not known.told:
                 # Sent before the transaction that stores it ended, which may yet be rolled back.
-                origin = self._shared.origin_of(envelope)
+                origin = origin or self._shared.origin_of(envelope)
                 self._tell(origin, spot, span, message.channel, "sender", now, leaving)
+        before = here.context if made_now else surroundings().context
         return Sending(
-            span, here.context, own.span_id, self._shared.record, message, envelope, spot, now,
+            span, before, own.span_id, self._shared.record, message, envelope, spot, now,
             leaving, what, again=known is not None and known.told,
         )  # fmt: skip
 
@@ -105,13 +168,14 @@ class Sender:
         message = Message(envelope.channel, None)
         here = surroundings()
         now = time.time_ns()
-        span, _ = self._first(message, envelope, own, adapter, "create", here, now, "maker")
+        origin = self._shared.origin_of(envelope)
+        span, _ = self._first(message, origin, own, adapter, "create", here, now, "maker")
         span.end()
 
     def _first(
         self,
         message: Message,
-        envelope: Envelope,
+        origin: Origin,
         own: Identity,
         adapter: Adapter,
         operation: str,
@@ -121,13 +185,8 @@ class Sender:
         leaving: Leaving | None = None,
     ) -> tuple[Span, Spot]:
         """Make the envelope's own span; tell and remember where it is."""
-        shared = self._shared
-        origin = shared.origin_of(envelope)
-        envelope = origin.envelope
-        placement = place_envelope(
-            own, origin.cause, here.spot, headers=adapter.carrier.headers, traces=shared.traces
-        )
-        span = self._start(message, envelope, adapter, operation, placement, here, now)
+        placement = self._placement(own, origin, adapter, here)
+        span = self._start(message, origin.envelope, adapter, operation, placement, here, now)
         sent = span.get_span_context()
         spot = (
             Spot(sent.trace_id, sent.span_id)
@@ -136,6 +195,12 @@ class Sender:
         )
         self._tell(origin, spot, span, message.channel, recorded_by, now, leaving)
         return span, spot
+
+    def _placement(
+        self, own: Identity, origin: Origin, adapter: Adapter, here: Surroundings
+    ) -> Placement:
+        headers, traces = adapter.carrier.headers, self._shared.traces
+        return place_envelope(own, origin.cause, here.spot, headers=headers, traces=traces)
 
     def _tell(
         self,

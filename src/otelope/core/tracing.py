@@ -55,8 +55,8 @@ class Tracing:
     """
     Makes spans through the provider that is set, also when it is set late.
 
-    This is the seam for another way of making spans: `start`, `sampled` and `resource` are all
-    that the instrumenter asks for.
+    This is the seam for another way of making spans: `start`, `context_of`, `sampled` and
+    `resource` are all that the instrumenter asks for.
 
     Args:
         provider: The provider to use; None follows OpenTelemetry's global one.
@@ -123,7 +123,7 @@ class Tracing:
         if not self.active:
             return trace.INVALID_SPAN
         assert self._ids is not None  # noqa: S101 - what `active` says
-        parent = self._context_of(placement.parent, contexts) if placement.parent else None
+        parent = self.context_of(placement.parent, contexts) if placement.parent else None
         if self._stock is not None:
             dropped = self._dropped(placement, parent, self._stock)
             if dropped is not None:
@@ -139,7 +139,7 @@ class Tracing:
             context,
             kind,
             attributes,
-            [Link(self._context_of(spot, contexts)) for spot in placement.links],
+            [Link(self.context_of(spot, contexts)) for spot in placement.links],
             started_ns,
         )
 
@@ -170,7 +170,8 @@ class Tracing:
         span_id = placement.span_id or self._ids.generate_span_id()
         return NonRecordingSpan(SpanContext(trace_id, span_id, False, TraceFlags(flags), state))  # noqa: FBT003 - is_remote
 
-    def _context_of(self, spot: Spot, contexts: Sequence[SpanContext]) -> SpanContext:
+    def context_of(self, spot: Spot, contexts: Sequence[SpanContext]) -> SpanContext:
+        """The span context of a spot, as `start` makes it or takes it from real ones."""
         for known in contexts:
             if known.trace_id == spot.trace_id:
                 if known.span_id == spot.span_id:

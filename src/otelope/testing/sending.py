@@ -226,7 +226,7 @@ class Sending(Scenarios):
         def broken(*_: object, **__: object) -> None:
             raise ValueError("an instrumenter with a fault")
 
-        for begin in ("send", "deliver"):
+        for begin in ("send", "ahead", "deliver"):
             monkeypatch.setattr(active.parts.instrumenter, begin, broken)
         arrived: list[bytes] = []
 

@@ -11,6 +11,7 @@ import pytest
 
 from otelope.codecs import Codecs
 from otelope.core.adapter import Adapter
+from otelope.core.batch_sites import Gather, SendBatch
 from otelope.core.carriers import MAPPING
 from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
@@ -62,6 +63,12 @@ ADAPTER = Adapter(
     sites=(
         Send(f"{CLIENT}.send", sent),
         Send(f"{CLIENT}.send_later", sent),
+        Gather(
+            "letters:Parcel.add",
+            lambda call: Message(None, call["body"], call["headers"]),
+            taken=bool,
+        ),
+        SendBatch(f"{CLIENT}.send_parcel", lambda call: (call["parcel"], call["channel"])),
         Receive(f"{CLIENT}.get", got),
         Receive(f"{CLIENT}.get_later", got),
         Send(f"{CLIENT}.ask", sent),

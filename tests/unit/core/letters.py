@@ -41,6 +41,10 @@ class Client:
             raise self.failure
         return "sent"
 
+    def send_parcel(self, channel, parcel):
+        for body, headers in parcel.letters:
+            self.send(channel, body, headers)
+
     def get(self):
         return self.queue.popleft() if self.queue else None
 
@@ -80,6 +84,19 @@ class Client:
 
     def close(self):
         self.calls.append("close")
+
+
+class Parcel:
+    """Has room for two letters, and no channel until it is sent."""
+
+    def __init__(self):
+        self.letters = []
+
+    def add(self, body, headers=None):
+        if len(self.letters) == 2:
+            return False
+        self.letters.append((body, headers))
+        return True
 
 
 class Batches:
