@@ -26,6 +26,7 @@ LIBRARIES = {
         ("aio_pika callback", "aio_pika callback process"),
     ),
     "aiokafka": ("aiokafka", "AIOKafkaInstrumentor", "create", ()),
+    "aiokafka send_batch": ("aiokafka", "AIOKafkaInstrumentor", "send", ()),
     "kafka": ("kafka", "KafkaInstrumentor", "create", ()),
     "pika": ("pika", "PikaInstrumentor", "create", ("pika callback", "pika consume")),
     "starlette fastapi": (
@@ -36,10 +37,9 @@ LIBRARIES = {
     ),
 }
 BESIDE = [
-    pytest.param(case, *LIBRARIES[name], id=case.name, marks=case.marks)
+    pytest.param(case, *LIBRARIES[max(names, key=len)], id=case.name, marks=case.marks)
     for case in cases()
-    for name in LIBRARIES
-    if case.name.startswith(name)
+    if (names := [name for name in LIBRARIES if case.name.startswith(name)])
 ]
 
 

@@ -65,6 +65,7 @@ STYLES = [
     ),
     pytest.param(Style("aiokafka async for", "kafka_server"), marks=pytest.mark.kafka),
     pytest.param(Style("aiokafka getmany", "kafka_server", batches=True), marks=pytest.mark.kafka),
+    pytest.param(Style("aiokafka send_batch", "kafka_server"), marks=pytest.mark.kafka),
     pytest.param(Style("kafka iteration", "kafka_server"), marks=pytest.mark.kafka),
     pytest.param(Style("kafka poll", "kafka_server", batches=True), marks=pytest.mark.kafka),
     pytest.param(Style("pika callback", "rabbitmq_server"), marks=pytest.mark.rabbitmq),

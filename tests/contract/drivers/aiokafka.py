@@ -1,4 +1,4 @@
-"""aiokafka against any Kafka: `getone`, `async for`, `getmany`."""
+"""aiokafka against any Kafka: `send` and `send_batch`; `getone`, `async for`, `getmany`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,12 @@ from otelope.testing.driver import bridge, run_in_loop
 
 SERVERS = ("kafka_mock", "kafka_server")
 _ONE = Features("kafka", polled=True, in_sender=True, asynchronous=True)
-STYLES = {"getone": _ONE, "async for": _ONE, "getmany": replace(_ONE, batch=500)}
+STYLES = {
+    "getone": _ONE,
+    "async for": _ONE,
+    "getmany": replace(_ONE, batch=500),
+    "send_batch": _ONE,
+}
 
 
 class Driver:
@@ -39,12 +44,23 @@ class Driver:
             sent = []
             for call in calls:
                 topic, value, _, headers = call.values()
-                if positional:  # topic, value, key, partition, timestamp_ms, headers
+                if self.style == "send_batch":
+                    sent.append(await self._send_batch(producer, call, positional=positional))
+                elif positional:  # topic, value, key, partition, timestamp_ms, headers
                     sent.append(await producer.send(topic, value, None, 0, None, headers))
                 else:
                     sent.append(await producer.send(**call))
             await asyncio.gather(*sent)
         self.between()
+
+    async def _send_batch(self, producer, call, *, positional=False):
+        topic, value, partition, headers = call.values()
+        batch = producer.create_batch()
+        added = batch.append(key=None, value=value, timestamp=None, headers=headers)
+        assert added is not None
+        if positional:
+            return await producer.send_batch(batch, topic, partition=partition)
+        return await producer.send_batch(batch=batch, topic=topic, partition=partition)
 
     async def send_bare(self, channel, body):
         await self.send(self.call(f"{channel}.raw", body, {}))
@@ -53,7 +69,10 @@ class Driver:
 
     async def send_in_vain(self, call):
         async with self._producer() as producer:
-            await producer.send(**{**call, "partition": 99})
+            if self.style == "send_batch":
+                await self._send_batch(producer, {**call, "partition": 99})
+            else:
+                await producer.send(**{**call, "partition": 99})
 
     async def drive(self, handlers, start, count):
         async with self._producer() as producer:
@@ -98,7 +117,7 @@ class Driver:
             await producer.stop()
 
     async def _received(self, consumer):
-        if self.style == "getone":
+        if self.style in ("getone", "send_batch"):
             return [await consumer.getone()]
         if self.style == "async for":
             async for message in consumer:

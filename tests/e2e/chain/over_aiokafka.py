@@ -1,4 +1,4 @@
-"""The chain over aiokafka: `async for` or `getmany`."""
+"""The chain over aiokafka: `async for` or `getmany`, or what is sent as batches of one."""
 
 from __future__ import annotations
 
@@ -27,8 +27,13 @@ async def _work(work: Any, mode: str) -> None:
     async with AIOKafkaProducer(bootstrap_servers=work.broker) as producer:
 
         async def send(messages: Iterable[Any]) -> None:
-            for message in messages:
-                await producer.send_and_wait(message.channel, message.body)
+            for channel, body in messages:
+                if mode == "send_batch":
+                    batch = producer.create_batch()
+                    batch.append(key=None, value=body, timestamp=None)
+                    await (await producer.send_batch(batch, channel, partition=0))
+                else:
+                    await producer.send_and_wait(channel, body)
 
         await send(work.first())
         while work.relays:

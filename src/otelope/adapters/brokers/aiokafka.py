@@ -1,10 +1,11 @@
-"""aiokafka: Kafka for asyncio; `getone`, `async for` and `getmany`."""
+"""aiokafka: Kafka for asyncio; `send` and batches; `getone`, `async for` and `getmany`."""
 
 from __future__ import annotations
 
 from aiokafka.structs import ConsumerRecord
 
 from otelope.core.adapter import Adapter
+from otelope.core.batch_sites import Gather, SendBatch
 from otelope.core.call import Call
 from otelope.core.carriers import PAIRS
 from otelope.core.message import Message
@@ -13,6 +14,10 @@ from otelope.core.sites import Receive, Send, Settle
 
 def sent(call: Call) -> Message:
     return Message(call["topic"], call["value"], call["headers"])
+
+
+def appended(call: Call) -> Message:
+    return Message(None, call["value"], call["headers"])
 
 
 def fetched(record: ConsumerRecord) -> Message:
@@ -24,6 +29,16 @@ ADAPTER = Adapter(
     carrier=PAIRS,
     sites=(
         Send("aiokafka.producer.producer:AIOKafkaProducer.send", sent),
+        # `send` appends, too, to a batch of its own.
+        Gather(
+            "aiokafka.producer.message_accumulator:BatchBuilder.append",
+            appended,
+            taken=lambda metadata: metadata is not None,
+        ),
+        SendBatch(
+            "aiokafka.producer.producer:AIOKafkaProducer.send_batch",
+            lambda call: (call["batch"], call["topic"]),
+        ),
         # `async for` steps through getone.
         Receive(
             "aiokafka.consumer.consumer:AIOKafkaConsumer.getone",
