@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import importlib
+import importlib.util
 import inspect
 
 import pytest
@@ -20,7 +20,14 @@ def adapter_of(row):
     return importlib.import_module(row.module).ADAPTER
 
 
-SITES = [(row, site) for row in TABLE for site in adapter_of(row).sites]
+def sites_of(adapter):
+    yield from adapter.sites
+    for module, part in adapter.parts:
+        if importlib.util.find_spec(module):
+            yield from sites_of(part)
+
+
+SITES = [(row, site) for row in TABLE for site in sites_of(adapter_of(row))]
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)

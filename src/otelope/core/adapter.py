@@ -48,6 +48,8 @@ class Adapter:
         contrib: ``module:Class`` of OpenTelemetry's own instrumentor of this library, if there
             is one: where it is active, its send spans are the send spans, and ours are the
             envelope's creation.
+        parts: Modules of the library that it does not import itself, or has not in every version,
+            each with what is known of it; its sites are wrapped when the application imports it.
         message: From what the library hands to the application to a message, for
             `otelope.handling`; None for what is no message of this library.
     """
@@ -56,6 +58,7 @@ class Adapter:
     carrier: Carrier
     sites: tuple[Site, ...]
     contrib: str = ""
+    parts: tuple[tuple[str, Adapter], ...] = ()
     message: Callable[[Any], Message | None] = lambda _: None
 
     def sends_traced(self) -> bool:

@@ -116,6 +116,13 @@ class Http:
         return kept
 
 
+class Bare(Mapped):
+    """No headers at all."""
+
+    headers = False
+
+
 MAPPING = Mapped()
 PAIRS = Pairs()
 HTTP = Http()
+BARE = Bare()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import logging
@@ -14,6 +15,7 @@ import wrapt
 
 from otelope.core.adapter import Adapter, Site
 from otelope.core.call import parameters_of
+from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
 from otelope.core.sites import Wrapping
@@ -84,7 +86,18 @@ class Patches:
                 self._put(site, adapter, instrumenter)
             except (SiteError, ValueError) as error:
                 problems.append(str(error))
+        for module, part in adapter.parts:
+            hook = functools.partial(self._part_imported, part, instrumenter)
+            wrapt.register_post_import_hook(hook, module)
         return problems
+
+    def _part_imported(self, part: Adapter, instrumenter: Instrumenter, module: Any) -> None:
+        with guard:
+            if self._active:
+                for text in self.put(part, instrumenter):
+                    _logger.info(
+                        "otelope does not instrument a part of %s: %s", module.__name__, text
+                    )
 
     def remove(self) -> None:
         """Take all wrappers away: afterwards the original objects are back."""
