@@ -1,11 +1,14 @@
-"""What only kafka-python has: every form of `send`, serializers, what it refuses."""
+"""What only Kafka's clients have: every form of `send`, serializers, tombstones, transactions."""
 
 from __future__ import annotations
 
+import asyncio
+import importlib.util
 import json
 
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 
+import confluent_kafka
 import pytest
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -14,7 +17,8 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 import otelope
 
-from otelope.testing.messages import make, new_channel
+from otelope.testing.messages import foreign_id, make, new_channel
+from otelope.testing.spans import links, span_spot
 
 
 pytestmark = pytest.mark.kafka
@@ -121,3 +125,114 @@ def test_tombstone_is_no_envelope(service, kafka_server, producer):
     (record,) = records(kafka_server, channel, 1)
     assert (record.key, record.value, record.headers) == (b"order-7", None, [])
     assert (service.spans(), service.records) == ([], [])
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("confluent_kafka.aio") is None,
+    reason="not applicable: this confluent-kafka has no client for asyncio",
+)
+class TestConfluentInAsyncio:
+    def test_what_is_sent_and_received_is_one_tree_without_headers(self, service, kafka_server):
+        from confluent_kafka.aio import AIOProducer
+
+        channel, placed = new_channel(), make()
+        charged = make("OrderPlaced", placed.id)
+
+        async def scenario():
+            async with AIOProducer({"bootstrap.servers": kafka_server}) as producer:
+                await delivered(producer, channel, placed.body)
+                async with consuming(kafka_server, channel) as consumer:
+                    message = await consumer.poll(10)
+                    assert (message.value(), message.headers()) == (placed.body, None)
+                    assert otelope.current().id == placed.id
+                    await delivered(producer, channel, charged.body)
+                    await consumer.commit(message=message, asynchronous=False)
+                    assert otelope.current() is None
+
+        asyncio.run(scenario())
+        assert service.shapes() == [["PlaceOrder", "  process PlaceOrder", "    OrderPlaced"]]
+        assert [each.outcome for each in service.deliveries()] == ["ok"]
+
+    def test_foreign_id_has_a_trace_of_its_own_with_links_both_ways(self, service, kafka_server):
+        from confluent_kafka.aio import AIOProducer
+
+        sent = make(make_id=foreign_id)
+
+        async def scenario():
+            async with AIOProducer({"bootstrap.servers": kafka_server}) as producer:
+                with service.provider.get_tracer("app").start_as_current_span(
+                    "request"
+                ) as request:
+                    await delivered(producer, new_channel(), sent.body)
+                return request
+
+        request = asyncio.run(scenario())
+        (span,) = service.spans("send")
+        assert span_spot(span) == sent.spot
+        assert links(span) == [span_spot(request)]
+        assert links(request) == [sent.spot]
+
+    def test_headers_that_it_refuses_it_still_refuses(self, service, kafka_server):
+        from confluent_kafka.aio import AIOProducer
+
+        async def scenario():
+            async with AIOProducer({"bootstrap.servers": kafka_server}) as producer:
+                with pytest.raises(NotImplementedError, match="Headers are not supported"):
+                    await producer.produce(new_channel(), make().body, headers=[("a", b"1")])
+
+        asyncio.run(scenario())
+        (span,) = service.spans("send")
+        assert span.status.status_code.name == "ERROR"
+
+    def test_serializers_are_passed_by(self, service, kafka_server):
+        pytest.importorskip("confluent_kafka.schema_registry")
+        from confluent_kafka.aio import AsyncDeserializingConsumer, AsyncSerializingProducer
+
+        channel, event = new_channel(), otelope.envelope("OrderPlaced", {"n": 1})
+
+        async def scenario():
+            producer = await AsyncSerializingProducer(
+                {
+                    "bootstrap.servers": kafka_server,
+                    "value.serializer": lambda value, _: json.dumps(value).encode(),
+                }
+            )
+            await delivered(producer, channel, event.to_dict())
+            await producer.close()
+            reading = {"value.deserializer": lambda value, _: json.loads(value)}
+            async with consuming(
+                kafka_server, channel, AsyncDeserializingConsumer, **reading
+            ) as consumer:
+                message = await consumer.poll(10)
+                assert message.value() == event.to_dict()
+                assert otelope.current().id == event.id
+
+        asyncio.run(scenario())
+        assert service.shapes() == [["OrderPlaced", "  process OrderPlaced"]]
+
+
+async def delivered(producer, channel, value):
+    future = await producer.produce(channel, value=value)
+    await producer.flush()
+    assert (await future).error() is None
+
+
+@asynccontextmanager
+async def consuming(address, channel, kind=None, **settings):
+    from confluent_kafka.aio import AIOConsumer
+
+    made = (kind or AIOConsumer)(
+        {
+            "bootstrap.servers": address,
+            "group.id": "contract",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            **settings,
+        }
+    )
+    consumer = await made if kind is not None else made
+    try:
+        await consumer.assign([confluent_kafka.TopicPartition(channel, 0, 0)])
+        yield consumer
+    finally:
+        await consumer.close()

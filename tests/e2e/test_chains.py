@@ -56,6 +56,7 @@ class Style(NamedTuple):
     name: str
     server: str | None  # the fixture that has its broker's address
     batches: bool = False
+    bare: bool = False  # takes no headers
 
 
 STYLES = [
@@ -63,6 +64,7 @@ STYLES = [
     pytest.param(
         Style("confluent consume", "kafka_server", batches=True), marks=pytest.mark.kafka
     ),
+    pytest.param(Style("confluent aio", "kafka_server", bare=True), marks=pytest.mark.kafka),
     pytest.param(Style("aiokafka async for", "kafka_server"), marks=pytest.mark.kafka),
     pytest.param(Style("aiokafka getmany", "kafka_server", batches=True), marks=pytest.mark.kafka),
     pytest.param(Style("aiokafka send_batch", "kafka_server"), marks=pytest.mark.kafka),
@@ -96,7 +98,9 @@ def test_chains_over(
     chains = _run(style, address, otelope_up, tmp_path)
     for sent, chain in chains.items():
         _store_has_the_whole_tree(chain, f"{sent}\n{chain}")
-        if sent == UNTRACEABLE:
+        if sent.foreign and style.bare:
+            _each_message_has_a_trace(chain, f"{sent}\n{chain}")
+        elif sent == UNTRACEABLE:
             _each_cut_has_one_link(style, chain, f"{sent}\n{chain}")
         else:
             _spans_are_one_tree(style, chain, f"{sent}\n{chain}")
@@ -131,6 +135,16 @@ def _each_cut_has_one_link(style: Style, chain: Chain, seen: str) -> None:
         # What a process receives of itself it has not forgotten.
         hops = zip(TYPES, SENT_BY, HANDLED_BY, strict=True)
         assert others == [[sent] for sent, sender, by in hops if sender != by], seen
+
+
+def _each_message_has_a_trace(chain: Chain, seen: str) -> None:
+    assert len({node["trace_id"] for node in chain.nodes}) == len(TYPES), seen
+    assert len(_sends(chain)) == len(TYPES), seen
+    for span in chain.spans.values():
+        linked = {link["span_id"] for link in span["links"]}
+        assert linked <= set(chain.spans), seen
+        if not span["parent_span_id"] and span["span_id"] != chain.nodes[0]["span_id"]:
+            assert linked, seen
 
 
 def _run(

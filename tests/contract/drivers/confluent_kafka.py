@@ -1,7 +1,8 @@
-"""confluent-kafka against any Kafka: `poll`, `consume`, and both with (de)serializers."""
+"""confluent-kafka against any Kafka: `poll`, `consume`, with (de)serializers, and in asyncio."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import time
 
@@ -10,7 +11,7 @@ from dataclasses import replace
 import confluent_kafka
 
 from otelope.testing import Features, Got, run_inline
-from otelope.testing.driver import bridge
+from otelope.testing.driver import bridge, run_in_loop
 
 
 SERVERS = ("kafka_mock", "kafka_server")
@@ -21,6 +22,9 @@ STYLES = {
     "consume many": replace(_ONE, batch=500),
     "serializing": _ONE,
 }
+# With the blocking producer: its own takes no headers (test_kafka.py).
+if importlib.util.find_spec("confluent_kafka.aio"):
+    STYLES |= {"aio poll": _ONE, "aio consume": replace(_ONE, batch=500)}
 
 
 class Driver:
@@ -30,8 +34,7 @@ class Driver:
         self.features = STYLES[style]
         self.between = lambda: None
         self.producer = None
-
-    run = staticmethod(run_inline)
+        self.run = run_in_loop if style.startswith("aio") else run_inline
 
     def destination(self, channel):
         return channel
@@ -68,6 +71,9 @@ class Driver:
     async def drive(self, handlers, start, count):
         for channel in handlers:
             self._producer().list_topics(channel, timeout=10)  # makes the topic
+        if self.style.startswith("aio"):
+            await self._drive_in_loop(handlers, start, count)
+            return
         consumer = self._consumer()
         try:
             await start()
@@ -79,11 +85,31 @@ class Driver:
                     raise TimeoutError(f"{count} messages did not come")
                 for message in self._received(consumer, count):
                     count -= 1
-                    headers = dict(message.headers() or ())
-                    texts = {name: value.decode() for name, value in headers.items()}
-                    await handlers[message.topic()](Got(message, message.value(), texts))
+                    await handlers[message.topic()](_got(message))
         finally:
             consumer.close()
+
+    async def _drive_in_loop(self, handlers, start, count):
+        from confluent_kafka.aio import AIOConsumer
+
+        consumer = AIOConsumer(self._consuming())
+        try:
+            await start()
+            await consumer.assign([confluent_kafka.TopicPartition(n, 0, 0) for n in handlers])
+            # Not wait_for: it handles the messages in a task of its own.
+            timer = asyncio.get_running_loop().call_later(
+                20, asyncio.current_task().cancel, "no message came"
+            )
+            while count > 0:
+                many = self.style == "aio consume"
+                got = await (consumer.consume(count, 0.2) if many else consumer.poll(1))
+                for message in got if many else [got]:
+                    if message is not None and message.error() is None:
+                        count -= 1
+                        await handlers[message.topic()](_got(message))
+            timer.cancel()
+        finally:
+            await consumer.close()
 
     def _received(self, consumer, count):
         if self.style.startswith("consume"):
@@ -103,17 +129,24 @@ class Driver:
         made = confluent_kafka.Consumer
         if self.style == "serializing":
             made = _imported("deserializing_consumer").DeserializingConsumer
+        return made(self._consuming())
+
+    def _consuming(self):
         # The mock cluster answers an empty fetch at its end only.
-        return made(
-            {
-                **self.settings,
-                "group.id": "contract",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "fetch.wait.max.ms": 10,
-                "fetch.error.backoff.ms": 10,
-            }
-        )
+        return {
+            **self.settings,
+            "group.id": "contract",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 10,
+            "fetch.error.backoff.ms": 10,
+        }
+
+
+def _got(message):
+    headers = dict(message.headers() or ())
+    texts = {name: value.decode() for name, value in headers.items()}
+    return Got(message, message.value(), texts)
 
 
 def _imported(name):
