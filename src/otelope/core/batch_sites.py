@@ -102,4 +102,5 @@ class SendBatch:
                 sending = wrapping.instrumenter.send_ahead(ahead, channel, wrapping.adapter)
                 if sending is not None:
                     sendings.enter_context(sending)
+                    wrapping.instrumenter.sent.note(call.instance, sending)
         return sendings

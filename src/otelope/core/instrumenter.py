@@ -12,6 +12,7 @@ from otelope.core.message import Message
 from otelope.core.receiver import Receiver
 from otelope.core.records import Recorder
 from otelope.core.sender import Sender
+from otelope.core.sent import Sent
 from otelope.core.settings import Settings
 from otelope.core.shared import Shared
 from otelope.core.storer import Storer
@@ -62,6 +63,7 @@ class Instrumenter:
         self.create = sender.create
         self.ahead = sender.ahead
         self.send_ahead = sender.send_ahead
+        self.sent = Sent()
         self.deliver = receiver.deliver
         self.handle = receiver.handle
         storer = Storer(shared, recognise, candidates)

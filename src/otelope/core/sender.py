@@ -321,6 +321,10 @@ class Sending:
                 self._tell(error_type)
             end_span(self._span, error, error_type)
 
+    def take_back(self, reason: str) -> None:
+        """Tell, after it has ended, that it came to nothing."""
+        self._tell(reason)
+
     def _tell(self, error_type: str | None) -> None:
         sent = self._span.get_span_context()
         own = 0 if self._again else self._spot.span_id

@@ -65,7 +65,7 @@ class Send:
             if sending is None:
                 return wrapped(*args, **kwargs)
             with sending:
-                return self._told(sending, wrapped(*call.args, **call.kwargs))
+                return self._told(wrapping, call, sending, wrapped(*call.args, **call.kwargs))
 
         async def send_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             call = Call(parameters, instance, args, kwargs)
@@ -73,7 +73,8 @@ class Send:
             if sending is None:
                 return await wrapped(*args, **kwargs)
             with sending:
-                return self._told(sending, await wrapped(*call.args, **call.kwargs))
+                answer = await wrapped(*call.args, **call.kwargs)
+                return self._told(wrapping, call, sending, answer)
 
         return send_async if wrapping.asynchronous else send
 
@@ -89,9 +90,10 @@ class Send:
                 )
         return sending
 
-    def _told(self, sending: Sending, answer: Any) -> Any:
+    def _told(self, wrapping: Wrapping, call: Call, sending: Sending, answer: Any) -> Any:
         with guard:
             sending.error_type = self.answered(answer)
+            wrapping.instrumenter.sent.note(call.instance, sending)
         return answer
 
 

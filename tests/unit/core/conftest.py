@@ -22,6 +22,7 @@ from otelope.core.patching import Patches
 from otelope.core.settings import Settings
 from otelope.core.sites import Iterate, Process, Receive, Send, Settle
 from otelope.core.tracing import Tracing
+from otelope.core.transaction_sites import transactions_of
 from otelope.testing.spans import Service
 
 
@@ -69,6 +70,7 @@ ADAPTER = Adapter(
             taken=bool,
         ),
         SendBatch(f"{CLIENT}.send_parcel", lambda call: (call["parcel"], call["channel"])),
+        *transactions_of(CLIENT),
         Receive(f"{CLIENT}.get", got),
         Receive(f"{CLIENT}.get_later", got),
         Send(f"{CLIENT}.ask", sent),

@@ -41,6 +41,16 @@ class Client:
             raise self.failure
         return "sent"
 
+    def begin_transaction(self):
+        self.calls.append("begin")
+
+    def commit_transaction(self):
+        if self.failure is not None:
+            raise self.failure
+
+    async def abort_transaction(self):
+        await asyncio.sleep(0)
+
     def send_parcel(self, channel, parcel):
         for body, headers in parcel.letters:
             self.send(channel, body, headers)
