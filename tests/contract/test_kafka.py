@@ -9,8 +9,10 @@ import json
 from contextlib import asynccontextmanager, closing
 
 import confluent_kafka
+import confluent_kafka.admin
 import pytest
 
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.serializer import Deserializer, Serializer
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -19,6 +21,7 @@ import otelope
 
 from otelope.testing.messages import foreign_id, make, new_channel
 from otelope.testing.spans import links, span_spot
+from tests.contract.drivers.confluent_kafka import imported
 
 
 pytestmark = pytest.mark.kafka
@@ -236,3 +239,212 @@ async def consuming(address, channel, kind=None, **settings):
         yield consumer
     finally:
         await consumer.close()
+
+
+def confluent(address, name):
+    """What sends, begins, commits and aborts by the blocking client; and in the others below."""
+    producer = confluent_kafka.Producer({"bootstrap.servers": address, "transactional.id": name})
+    producer.init_transactions(30)
+
+    async def send(channel, body):
+        producer.produce(channel, body)
+        assert producer.flush(30) == 0
+
+    async def step(how):
+        getattr(producer, f"{how}_transaction")()
+
+    return send, step, in_vain
+
+
+def confluent_aio(address, name):
+    from confluent_kafka.aio import AIOProducer
+
+    producer = AIOProducer({"bootstrap.servers": address, "transactional.id": name})
+    ready = asyncio.ensure_future(producer.init_transactions(30))
+
+    async def send(channel, body):
+        await delivered(producer, channel, body)
+
+    async def step(how):
+        await ready
+        await getattr(producer, f"{how}_transaction")()
+
+    return send, step, producer.close
+
+
+def in_asyncio(address, name):
+    producer = AIOKafkaProducer(bootstrap_servers=address, transactional_id=name)
+    ready = asyncio.ensure_future(producer.start())
+
+    async def send(channel, body):
+        await producer.send_and_wait(channel, body)
+
+    async def step(how):
+        await ready
+        await getattr(producer, f"{how}_transaction")()
+
+    return send, step, producer.stop
+
+
+def in_batches(address, name):
+    producer = AIOKafkaProducer(bootstrap_servers=address, transactional_id=name)
+    ready = asyncio.ensure_future(producer.start())
+
+    async def send(channel, body):
+        batch = producer.create_batch()
+        batch.append(key=None, value=body, timestamp=None)
+        await (await producer.send_batch(batch, channel, partition=0))
+
+    async def step(how):
+        await ready
+        await getattr(producer, f"{how}_transaction")()
+
+    return send, step, producer.stop
+
+
+def in_python(address, name):
+    producer = KafkaProducer(bootstrap_servers=address, transactional_id=name)
+    producer.init_transactions()
+
+    async def send(channel, body):
+        producer.send(channel, body).get(30)
+
+    async def step(how):
+        getattr(producer, f"{how}_transaction")()
+
+    async def close():
+        producer.close()
+
+    return send, step, close
+
+
+async def in_vain():
+    pass
+
+
+TRANSACTING = [confluent, in_asyncio, in_batches]
+if importlib.util.find_spec("confluent_kafka.aio"):
+    TRANSACTING.append(confluent_aio)
+if hasattr(KafkaProducer, "begin_transaction"):
+    TRANSACTING.append(in_python)
+
+
+@pytest.mark.parametrize("made", TRANSACTING, ids=lambda made: made.__name__)
+def test_what_a_transaction_sent_is_told_as_aborted_when_it_is(service, kafka_server, made):
+    channel = new_channel()
+    kept, lost, free = make(), make("OrderPlaced"), make("ChargeCard")
+
+    async def scenario():
+        send, step, close = made(kafka_server, channel)
+        for envelope, how in ((kept, "commit"), (lost, "abort"), (free, "commit")):
+            await step("begin")
+            await send(channel, envelope.body)
+            await step(how)
+        await close()
+
+    with suppress_instrumentation():
+        confluent_kafka.admin.AdminClient({"bootstrap.servers": kafka_server}).list_topics(
+            channel, timeout=30
+        )
+    asyncio.run(scenario())
+    assert [record.envelope.id for record in service.envelopes()] == [kept.id, lost.id, free.id]
+    assert [(s.envelope.id, s.channel, s.outcome, s.error_type) for s in service.done()] == [
+        (lost.id, channel, "error", "aborted")
+    ]
+    (told,) = service.done()
+    assert (told.trace_id, told.span_id) == lost.spot
+    assert [span_spot(span) for span in service.spans("send")] == [kept.spot, lost.spot, free.spot]
+
+
+def reading(address, channel):
+    consumer = imported("deserializing_consumer").DeserializingConsumer(
+        {
+            "bootstrap.servers": address,
+            "group.id": channel,
+            "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed",
+            "value.deserializer": lambda value, _: json.loads(value),
+        }
+    )
+    consumer.assign([confluent_kafka.TopicPartition(channel, 0, 0)])
+    return closing(consumer)
+
+
+def test_committed_ones_are_the_same_tree_and_aborted_ones_are_not_handled(service, kafka_server):
+    channel, lost, kept = new_channel(), make(), make()
+    placed = make("OrderPlaced", kept.id)
+
+    async def scenario():
+        send, step, _ = confluent(kafka_server, channel)
+        for envelope, how in ((lost, "abort"), (kept, "commit"), (placed, "commit")):
+            await step("begin")
+            await send(channel, envelope.body)
+            await step(how)
+
+    asyncio.run(scenario())
+    with reading(kafka_server, channel) as consumer:
+        received = [consumer.poll(30).value()["id"] for _ in range(2)]
+    assert received == [kept.id, placed.id]
+    assert service.shapes() == [
+        ["PlaceOrder"],
+        ["PlaceOrder", "  OrderPlaced", "    process OrderPlaced", "  process PlaceOrder"],
+    ]
+
+
+@pytest.mark.parametrize("client", ["confluent poll", "confluent consume", "aiokafka"])
+def test_tombstone_is_no_envelope_and_ends_the_last_handling(service, kafka_server, client):
+    channel, sent = new_channel(), make()
+
+    async def by_confluent():
+        producer = confluent_kafka.Producer({"bootstrap.servers": kafka_server})
+        producer.produce(channel, sent.body, b"order-7")
+        producer.produce(channel, None, b"order-7")
+        assert producer.flush(30) == 0
+        consumer = confluent_kafka.Consumer(
+            {"bootstrap.servers": kafka_server, "group.id": channel}
+        )
+        consumer.assign([confluent_kafka.TopicPartition(channel, 0, 0)])
+        many = client == "confluent consume"
+        with closing(consumer):
+            for value in (sent.body, None):
+                (message,) = consumer.consume(1, 30) if many else [consumer.poll(30)]
+                assert (message.key(), message.value()) == (b"order-7", value)
+                current = otelope.current()
+                assert (current.id if current else None) == (sent.id if value else None)
+
+    async def by_aiokafka():
+        async with AIOKafkaProducer(bootstrap_servers=kafka_server) as producer:
+            await producer.send_and_wait(channel, sent.body, b"order-7")
+            await producer.send_and_wait(channel, None, b"order-7")
+        async with AIOKafkaConsumer(
+            channel, bootstrap_servers=kafka_server, auto_offset_reset="earliest"
+        ) as consumer:
+            for value in (sent.body, None):
+                record = await consumer.getone()
+                assert (record.key, record.value) == (b"order-7", value)
+                current = otelope.current()
+                assert (current.id if current else None) == (sent.id if value else None)
+
+    asyncio.run(by_aiokafka() if client == "aiokafka" else by_confluent())
+    assert service.shapes() == [["PlaceOrder", "  process PlaceOrder"]]
+    assert [each.outcome for each in service.deliveries()] == ["ok"]
+
+
+def test_value_that_is_an_object_by_then_is_looked_at_as_it_was_sent(service, kafka_server):
+    channel, event = new_channel(), otelope.envelope("OrderPlaced", {"n": 1})
+    producer = imported("serializing_producer").SerializingProducer(
+        {
+            "bootstrap.servers": kafka_server,
+            "value.serializer": lambda value, _: json.dumps(value).encode(),
+        }
+    )
+    producer.produce(channel, value=event.to_dict())
+    producer.produce(channel, value=event.to_dict() | {"id": None})
+    assert producer.flush(30) == 0
+    with reading(kafka_server, channel) as consumer:
+        assert consumer.poll(30).value() == event.to_dict()
+        current = otelope.current()
+        assert (current.id, current.payload) == (event.id, {"n": 1})
+        assert consumer.poll(30).value()["id"] is None
+        assert otelope.current() is None
+    assert service.shapes() == [["OrderPlaced", "  process OrderPlaced"]]

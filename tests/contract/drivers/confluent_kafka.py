@@ -121,14 +121,14 @@ class Driver:
         if self.producer is None:
             made = confluent_kafka.Producer
             if self.style == "serializing":
-                made = _imported("serializing_producer").SerializingProducer
+                made = imported("serializing_producer").SerializingProducer
             self.producer = made({**self.settings, "linger.ms": 0})
         return self.producer
 
     def _consumer(self):
         made = confluent_kafka.Consumer
         if self.style == "serializing":
-            made = _imported("deserializing_consumer").DeserializingConsumer
+            made = imported("deserializing_consumer").DeserializingConsumer
         return made(self._consuming())
 
     def _consuming(self):
@@ -149,7 +149,7 @@ def _got(message):
     return Got(message, message.value(), texts)
 
 
-def _imported(name):
+def imported(name):
     """A module of confluent_kafka as an application imports it that otelope has prepared."""
     spec = importlib.util.find_spec(f"confluent_kafka.{name}")
     module = importlib.util.module_from_spec(spec)

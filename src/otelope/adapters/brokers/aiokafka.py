@@ -10,6 +10,7 @@ from otelope.core.call import Call
 from otelope.core.carriers import PAIRS
 from otelope.core.message import Message
 from otelope.core.sites import Receive, Send, Settle
+from otelope.core.transaction_sites import transactions_of
 
 
 def sent(call: Call) -> Message:
@@ -39,6 +40,7 @@ ADAPTER = Adapter(
             "aiokafka.producer.producer:AIOKafkaProducer.send_batch",
             lambda call: (call["batch"], call["topic"]),
         ),
+        *transactions_of("aiokafka.producer.producer:AIOKafkaProducer"),
         # `async for` steps through getone.
         Receive(
             "aiokafka.consumer.consumer:AIOKafkaConsumer.getone",

@@ -11,11 +11,12 @@ from otelope.core.call import Call
 from otelope.core.carriers import BARE, PAIRS
 from otelope.core.message import Message
 from otelope.core.sites import Receive, Send, Settle
+from otelope.core.transaction_sites import transactions_of
 
 
 _CONSUMER = "confluent_kafka.cimpl:Consumer"
 _AIO = "confluent_kafka.aio"
-_TASKS = f"{_AIO}:AIOConsumer"
+_SENDER, _RECEIVER = f"{_AIO}:AIOProducer", f"{_AIO}:AIOConsumer"
 _BOTH = ("poll", "consume")
 
 
@@ -36,10 +37,10 @@ def batched(call: Call) -> Message:
     return Message(call["topic"], call["value"])  # it takes no headers
 
 
-SENDS = (Send(f"{_AIO}:AIOProducer.produce", batched),)
+SENDS: tuple[Site, ...] = (Send(f"{_SENDER}.produce", batched), *transactions_of(_SENDER))
 RECEIVES: tuple[Site, ...] = (
-    *(Receive(f"{_TASKS}.{how}", polled, through=lambda c: c._consumer) for how in _BOTH),  # noqa: SLF001
-    *(Settle(f"{_TASKS}.{name}") for name in ("commit", "close")),
+    *(Receive(f"{_RECEIVER}.{how}", polled, through=lambda c: c._consumer) for how in _BOTH),  # noqa: SLF001
+    *(Settle(f"{_RECEIVER}.{name}") for name in ("commit", "close")),
 )
 TAKES = "topic value key partition callback on_delivery timestamp headers"
 # The classes are written in C and have no signatures; SerializingProducer and
@@ -49,10 +50,9 @@ ADAPTER = Adapter(
     carrier=PAIRS,
     sites=(
         Send("confluent_kafka.cimpl:Producer.produce", produced, parameters=TAKES),
-        Receive(f"{_CONSUMER}.poll", polled, parameters="timeout"),
-        Receive(f"{_CONSUMER}.consume", polled, parameters="num_messages timeout"),
-        Settle(f"{_CONSUMER}.commit", parameters="message offsets asynchronous"),
-        Settle(f"{_CONSUMER}.close", parameters=" "),
+        *transactions_of("confluent_kafka.cimpl:Producer", parameters="timeout"),
+        *(Receive(f"{_CONSUMER}.{how}", polled, parameters="timeout") for how in _BOTH),
+        *(Settle(f"{_CONSUMER}.{how}", parameters=" ") for how in ("commit", "close")),
     ),
     contrib="opentelemetry.instrumentation.confluent_kafka:ConfluentKafkaInstrumentor",
     parts=((_AIO, Adapter("kafka", BARE, SENDS)), (_AIO, Adapter("kafka", PAIRS, RECEIVES))),

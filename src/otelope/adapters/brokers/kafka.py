@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
 
 from otelope.core.adapter import Adapter
@@ -11,9 +12,12 @@ from otelope.core.call import Call
 from otelope.core.carriers import PAIRS
 from otelope.core.message import Message
 from otelope.core.sites import Receive, Send, Settle
+from otelope.core.transaction_sites import transactions_of
 
 
 _CONSUMER = "kafka.consumer.group:KafkaConsumer"
+_PRODUCER = "kafka.producer.kafka:KafkaProducer"
+_TRANSACTS = hasattr(KafkaProducer, "begin_transaction")  # since 2.1
 
 
 def sent(call: Call) -> Message:
@@ -41,7 +45,8 @@ ADAPTER = Adapter(
     system="kafka",
     carrier=PAIRS,
     sites=(
-        Send("kafka.producer.kafka:KafkaProducer.send", sent, stamped),
+        Send(f"{_PRODUCER}.send", sent, stamped),
+        *(transactions_of(_PRODUCER) if _TRANSACTS else ()),
         Receive(f"{_CONSUMER}.__next__", lambda record, _: [consumed(record)]),
         Receive(f"{_CONSUMER}.poll", polled),
         *(Settle(f"{_CONSUMER}.{name}") for name in ("commit", "commit_async", "close")),
