@@ -83,7 +83,7 @@ class Parts:
             message, envelope = Message(item.channel, None), _as_it_is(item)
             self.instrumenter.create(envelope, library)
         else:
-            for adapter in adapters:
+            for adapter in (system for each in adapters for system in each.systems):
                 message = adapter.message(item)
                 if message is not None:
                     library = adapter

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ast
 import importlib.util
 import inspect
+import sys
 
 import pytest
 
 from otelope.adapters.table import TABLE
 from otelope.core.call import parameters_of
 from otelope.core.patching import locate
-from otelope.core.sites import Process, Receive, Send
+from otelope.core.sites import Operations, Process, Receive, Send, SendMany
 from otelope.instrumentor import unsupported
 
 
@@ -21,7 +22,10 @@ def adapter_of(row):
 
 
 def sites_of(adapter):
-    yield from adapter.sites
+    for system in adapter.systems:
+        for site in system.sites:
+            yield site
+            yield from site.sites.values() if isinstance(site, Operations) else ()
     for module, part in adapter.parts:
         if importlib.util.find_spec(module):
             yield from sites_of(part)
@@ -39,7 +43,7 @@ def test_installed_version_is_supported(row):
 def test_site_exists_with_the_parameters_that_are_read(row, site):
     _, _, method = locate(site.target)
     parameters = parameters_of(method, site.parameters)
-    for name in names_read(row, site):
+    for name in names_read(site):
         assert name in parameters
 
 
@@ -54,16 +58,18 @@ def test_parameters_are_declared_only_where_there_is_no_signature(row, site):
         assert not site.parameters
 
 
-def names_read(row, site):
+def names_read(site):
     """The parameters that a site takes out of a call: ``call["name"]``."""
     if isinstance(site, Process):
         return {site.callback}
     if isinstance(site, Receive):
         function = site.messages
         # A lambda stands within the adapter; none of them reads a call.
-        return subscripts(functions_of(row, function), "asked") if is_named(function) else set()
+        return subscripts(functions_of(function), "asked") if is_named(function) else set()
     if isinstance(site, Send):
-        return subscripts(functions_of(row, site.message), "call", "where")
+        return subscripts(functions_of(site.message), "call", "where")
+    if isinstance(site, SendMany):
+        return subscripts(functions_of(site.messages), "call")
     return set()
 
 
@@ -84,10 +90,9 @@ def subscripts(functions, *names):
     }
 
 
-def functions_of(row, function):
-    """The syntax of an adapter's function and what that calls; all of it for a lambda."""
-    module = importlib.import_module(row.module)
-    tree = ast.parse(inspect.getsource(module))
+def functions_of(function):
+    """The syntax of a function and what that calls in its module; all of that for a lambda."""
+    tree = ast.parse(inspect.getsource(sys.modules[function.__module__]))
     functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
     if function.__name__ not in functions:
         return [tree]
@@ -101,5 +106,5 @@ def functions_of(row, function):
 
 def test_every_sending_reads_something():
     for row, site in SITES:
-        if isinstance(site, Send):
-            assert names_read(row, site)
+        if isinstance(site, Send | SendMany):
+            assert names_read(site)

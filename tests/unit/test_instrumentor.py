@@ -42,9 +42,10 @@ PREPARE = """
     def places():
         from otelope.core.patching import Wrapped, locate
         for row in TABLE:
-            for site in importlib.import_module(row.module).ADAPTER.sites:
-                owner, name, _ = locate(site.target)
-                yield site.target, inspect.getattr_static(owner, name), owner
+            for adapter in importlib.import_module(row.module).ADAPTER.systems:
+                for site in adapter.sites:
+                    owner, name, _ = locate(site.target)
+                    yield site.target, inspect.getattr_static(owner, name), owner
 
     def wrapped():
         from otelope.core.patching import Wrapped

@@ -46,12 +46,13 @@ class Adapter:
         carrier: The shape of its headers.
         sites: Where messages pass.
         contrib: ``module:Class`` of OpenTelemetry's own instrumentor of this library, if there
-            is one: where it is active, its send spans are the send spans, and ours are the
-            envelope's creation.
+            is one, or of each, with spaces between: where one is active, its send spans are the
+            send spans, and ours are the envelope's creation.
         parts: Modules of the library that it does not import itself, or has not in every version,
             each with what is known of it; its sites are wrapped when the application imports it.
         message: From what the library hands to the application to a message, for
             `otelope.handling`; None for what is no message of this library.
+        also: Adapters of the other systems that the same library speaks to.
     """
 
     system: str
@@ -60,17 +61,23 @@ class Adapter:
     contrib: str = ""
     parts: tuple[tuple[str, Adapter], ...] = ()
     message: Callable[[Any], Message | None] = lambda _: None
+    also: tuple[Adapter, ...] = ()
+
+    @property
+    def systems(self) -> tuple[Adapter, ...]:
+        """The adapter of each system, this one first."""
+        return self, *self.also
 
     def sends_traced(self) -> bool:
         """Whether OpenTelemetry's own instrumentation of the library makes send spans."""
-        module, name = self._contrib
-        loaded = sys.modules.get(module)
-        if loaded is None:
-            return False
-        instrumentor = getattr(getattr(loaded, name, None), "_instance", None)
-        return bool(getattr(instrumentor, "is_instrumented_by_opentelemetry", False))
+        for module, name in self._contrib:
+            loaded = sys.modules.get(module)
+            if loaded is not None:
+                instrumentor = getattr(getattr(loaded, name, None), "_instance", None)
+                if getattr(instrumentor, "is_instrumented_by_opentelemetry", False):
+                    return True
+        return False
 
     @functools.cached_property
-    def _contrib(self) -> tuple[str, str]:
-        module, _, name = self.contrib.partition(":")
-        return module, name
+    def _contrib(self) -> tuple[tuple[str, str], ...]:
+        return tuple((m, name) for m, _, name in (c.partition(":") for c in self.contrib.split()))

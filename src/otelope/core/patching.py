@@ -81,11 +81,12 @@ class Patches:
             For each site that could not be wrapped, why; the others are in place.
         """
         problems = []
-        for site in adapter.sites:
-            try:
-                self._put(site, adapter, instrumenter)
-            except (SiteError, ValueError) as error:
-                problems.append(str(error))
+        for system in adapter.systems:
+            for site in system.sites:
+                try:
+                    self._put(site, system, instrumenter)
+                except (SiteError, ValueError) as error:
+                    problems.append(str(error))
         for module, part in adapter.parts:
             hook = functools.partial(self._part_imported, part, instrumenter)
             wrapt.register_post_import_hook(hook, module)

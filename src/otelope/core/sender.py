@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,7 +39,7 @@ _SEND_KINDS = (SpanKind.PRODUCER, SpanKind.CLIENT)
 
 # Library, channel and envelope id.
 _What = tuple[Adapter, str | None, str]
-_sending: ContextVar[_What | None] = ContextVar("otelope.sending", default=None)
+_sending: ContextVar[tuple[_What, ...]] = ContextVar("otelope.sending", default=())
 
 
 class Ahead(NamedTuple):
@@ -86,7 +86,7 @@ class Sender:
         if envelope is None or not is_instrumentation_enabled():
             return None
         what = (adapter, message.channel, envelope.id)
-        if _sending.get() == what:
+        if what in _sending.get():
             return None
         return self._begin(message, envelope, adapter, what, surroundings())
 
@@ -239,11 +239,11 @@ class Sender:
 
 class Sending:
     """
-    One message on its way out: current while the library sends it.
+    One message on its way out.
 
-    It is current from its creation on, and ends as the context manager that it is, in the same
-    thread or task, with what the library raised. The envelope's record tells of the first sending;
-    a later one, and one that fails, is told when it ends.
+    As a context manager it is current while the library sends it, and ends with what the library
+    raised; several that one call sends are `Together`. The envelope's record tells of the first
+    sending; a later one, and one that fails, is told when it ends.
 
     Attributes:
         error_type: The error that the library's answer says, such as an HTTP status.
@@ -263,6 +263,7 @@ class Sending:
         "_started_ns",
         "_within",
         "error_type",
+        "what",
     )
 
     def __init__(
@@ -291,18 +292,22 @@ class Sending:
         self._leaving = leaving
         self._again = again
         self._within = before
+        self._around: tuple[_What, ...] = ()
+        self.what = what
         self.error_type: str | None = None
         if span.get_span_context().is_valid:
             self._within = trace.set_span_in_context(span, before)
-            otel.attach(self._within)
-        self._around = _sending.get()
-        _sending.set(what)
 
     def fields(self) -> dict[str, str]:
         """The headers to add (`otelope.core.propagation.injected`)."""
         return injected(self._within, self._envelope_span_id)
 
     def __enter__(self) -> Self:
+        with guard:
+            self._around = _sending.get()
+            _sending.set((self.what,))
+            if self._within is not self._before:
+                otel.attach(self._within)
         return self
 
     def __exit__(
@@ -316,10 +321,14 @@ class Sending:
                 # Not detach(token): that fails, and logs, in another task than its attach.
                 otel.attach(self._before)
             _sending.set(self._around)
-            error_type = type_of(error) if error is not None else self.error_type
-            if self._again or error_type is not None:
-                self._tell(error_type)
-            end_span(self._span, error, error_type)
+            self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        """Tell how it ended: with what the library raised, or the error that its answer says."""
+        error_type = type_of(error) if error is not None else self.error_type
+        if self._again or error_type is not None:
+            self._tell(error_type)
+        end_span(self._span, error, error_type)
 
     def take_back(self, reason: str) -> None:
         """Tell, after it has ended, that it came to nothing."""
@@ -343,3 +352,51 @@ class Sending:
                 leaving=self._leaving,
             )
         )
+
+
+class Together:
+    """
+    Messages that one call sends, each with a fate of its own; none of them is current meanwhile.
+
+    It ends as the context manager that it is, with what the library raised.
+    """
+
+    __slots__ = ("_around", "_sendings")
+
+    def __init__(self) -> None:
+        self._around: tuple[_What, ...] = ()
+        self._sendings: list[Sending | None] = []
+
+    def __len__(self) -> int:
+        """How many of the messages are envelopes."""
+        return sum(sending is not None for sending in self._sendings)
+
+    def add(self, sending: Sending | None) -> None:
+        """Take the next message of the call; None for one that is not followed."""
+        self._sendings.append(sending)
+
+    def depart(self) -> None:
+        """All are there: from now on the library sends them."""
+        _sending.set(tuple(sending.what for sending in self._sendings if sending is not None))
+
+    def answer(self, error_types: Iterable[str | None]) -> None:
+        """Note for each message, in the order of the call, the error that the answer says."""
+        for sending, error_type in zip(self._sendings, error_types, strict=False):
+            if sending is not None:
+                sending.error_type = error_type
+
+    def __enter__(self) -> Self:
+        self._around = _sending.get()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        _sending.set(self._around)
+        for sending in self._sendings:
+            with guard:
+                if sending is not None:
+                    sending.end(error)

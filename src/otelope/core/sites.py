@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 
-from collections.abc import Callable, Collection, Generator, Iterable
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from otelope.core.adapter import Adapter, Wrapper
+from otelope.core.adapter import Adapter, Site, Wrapper
 from otelope.core.call import Call, Parameters
 from otelope.core.callbacks import held_in, is_asynchronous, root_of
 from otelope.core.guard import guard
@@ -18,7 +18,7 @@ from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
 from otelope.core.message import Message
 from otelope.core.operation import Delivery, ambient_delivery
-from otelope.core.sender import Sending
+from otelope.core.sender import Sending, Together
 
 
 _NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
@@ -95,6 +95,104 @@ class Send:
             sending.error_type = self.answered(answer)
             wrapping.instrumenter.sent.note(call.instance, sending)
         return answer
+
+
+@dataclass(frozen=True)
+class SendMany:
+    """
+    A call that sends a list of messages, each with headers and a fate of its own.
+
+    Args:
+        target: ``module:Class.method``.
+        messages: What is sent, in the call's order; None for what is no message.
+        stamp: Puts headers into the call: for each message its own, None where they stay.
+        answered: For each message the error that the library's answer says, else None.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    messages: Callable[[Call], Iterable[Message | None]]
+    stamp: Callable[[Call, Sequence[Any]], None]
+    answered: Callable[[Any, Call], Iterable[str | None]] = lambda *_: ()
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        parameters = wrapping.parameters
+
+        def send(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(parameters, instance, args, kwargs)
+            with Together() as together:
+                if not self._begin(wrapping, call, together):
+                    return wrapped(*args, **kwargs)
+                return self._told(together, call, wrapped(*call.args, **call.kwargs))
+
+        async def send_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(parameters, instance, args, kwargs)
+            with Together() as together:
+                if not self._begin(wrapping, call, together):
+                    return await wrapped(*args, **kwargs)
+                return self._told(together, call, await wrapped(*call.args, **call.kwargs))
+
+        return send_async if wrapping.asynchronous else send
+
+    def _begin(self, wrapping: Wrapping, call: Call, together: Together) -> bool:
+        adapter = wrapping.adapter
+        carrier = adapter.carrier
+        with guard:
+            stamps = []
+            for message in self.messages(call):
+                sending = headers = None
+                # One that fails in us costs the others nothing.
+                with guard:
+                    if message is not None:
+                        sending = wrapping.instrumenter.send(message, adapter)
+                    if sending is not None and message is not None and carrier.headers:
+                        headers = carrier.written(message.headers, sending.fields())
+                together.add(sending)
+                stamps.append(headers)
+            together.depart()
+            if any(headers is not None for headers in stamps):
+                self.stamp(call, stamps)
+        return len(together) > 0
+
+    def _told(self, together: Together, call: Call, answer: Any) -> Any:
+        with guard:
+            together.answer(self.answered(answer, call))
+        return answer
+
+
+@dataclass(frozen=True)
+class Operations:
+    """
+    A function through which a library makes calls of many kinds.
+
+    Args:
+        target: ``module:Class.method``.
+        named: What kind a call is of.
+        sites: What the calls of a kind do with messages, each with the same target; calls of
+            other kinds pass.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    named: Callable[[Call], str]
+    sites: Mapping[str, Site]
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        wrappers = {name: site.wrapper(wrapping) for name, site in self.sites.items()}
+
+        # Where the function is asynchronous, so is what each wrapper returns.
+        def operate(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            wrapper = None
+            with guard:
+                name = self.named(Call(wrapping.parameters, instance, args, kwargs))
+                wrapper = wrappers.get(name)
+            if wrapper is None:
+                return wrapped(*args, **kwargs)
+            return wrapper(wrapped, instance, args, kwargs)
+
+        return operate
 
 
 @dataclass(frozen=True)

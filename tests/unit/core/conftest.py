@@ -12,7 +12,7 @@ import pytest
 from otelope.codecs import Codecs
 from otelope.core.adapter import Adapter
 from otelope.core.batch_sites import Gather, SendBatch
-from otelope.core.carriers import MAPPING
+from otelope.core.carriers import BARE, MAPPING
 from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
@@ -20,7 +20,7 @@ from otelope.core.kinds import kind_of
 from otelope.core.message import Message
 from otelope.core.patching import Patches
 from otelope.core.settings import Settings
-from otelope.core.sites import Iterate, Process, Receive, Send, Settle
+from otelope.core.sites import Iterate, Operations, Process, Receive, Send, SendMany, Settle
 from otelope.core.tracing import Tracing
 from otelope.core.transaction_sites import transactions_of
 from otelope.testing.spans import Service
@@ -48,6 +48,39 @@ def got(message, _=None):
     if message is None:
         return []
     return [Message("orders", message.body, message.headers, receipt=id(message))]
+
+
+def all_sent(call):
+    return [
+        Message(letter["channel"], letter["body"], letter.get("headers")) if letter else None
+        for letter in call["letters"]
+    ]
+
+
+def all_stamped(call, headers):
+    call["letters"] = [
+        letter if given is None else {**letter, "headers": given}
+        for letter, given in zip(call["letters"], headers, strict=True)
+    ]
+
+
+def operations(target):
+    """One function by which letters are sent, received and thrown away."""
+    return Operations(
+        target,
+        lambda call: call["operation"],
+        {
+            "send": Send(
+                target,
+                lambda call: Message(call["letter"]["channel"], call["letter"]["body"]),
+                lambda call, headers: call.__setitem__(
+                    "letter", {**call["letter"], "headers": headers}
+                ),
+            ),
+            "get": Receive(target, got),
+            "refuse": Settle(target, refuses=True),
+        },
+    )
 
 
 def receipts(call):
@@ -92,7 +125,18 @@ ADAPTER = Adapter(
         Settle(f"{CLIENT}.reject", refuses=True),
         Settle("letters:Message.done", receipts=receipt),
         Settle("letters:Message.refuse", refuses=True, receipts=receipt),
+        SendMany(f"{CLIENT}.send_all", all_sent, all_stamped, lambda answer, _: answer),
+        SendMany(f"{CLIENT}.send_all_later", all_sent, all_stamped, lambda answer, _: answer),
+        operations(f"{CLIENT}.operate"),
+        operations(f"{CLIENT}.operate_later"),
         Settle(f"{CLIENT}.close"),
+    ),
+    also=(
+        Adapter(
+            system="postcards",
+            carrier=BARE,
+            sites=(SendMany("letters:Postcards.send_all", all_sent, all_stamped),),
+        ),
     ),
 )
 

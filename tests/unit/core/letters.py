@@ -27,6 +27,7 @@ class Client:
         self.calls = []
         self.callback = None
         self.failure = None
+        self.one_by_one = False
 
     def send(self, channel, body, headers=None):
         self.calls.append((channel, body, headers))
@@ -54,6 +55,26 @@ class Client:
     def send_parcel(self, channel, parcel):
         for body, headers in parcel.letters:
             self.send(channel, body, headers)
+
+    def send_all(self, letters):
+        self.calls.append(letters)
+        if self.failure is not None:
+            raise self.failure
+        for letter in letters if self.one_by_one else ():
+            self.send(letter["channel"], letter["body"], letter["headers"])
+        return ["refused" if letter and letter.get("refused") else None for letter in letters]
+
+    async def send_all_later(self, letters):
+        await asyncio.sleep(0)
+        return self.send_all(letters)
+
+    def operate(self, operation, letter=None):
+        self.calls.append((operation, letter))
+        return self.queue.popleft() if operation == "get" else "operated"
+
+    async def operate_later(self, operation, letter=None):
+        await asyncio.sleep(0)
+        return self.operate(operation, letter)
 
     def get(self):
         return self.queue.popleft() if self.queue else None
@@ -117,3 +138,13 @@ class Batches:
 
     def fetch(self, count):
         return [self.client.get() for _ in range(count)]
+
+
+class Postcards:
+    """Another system of the same library, whose messages have no headers."""
+
+    def __init__(self):
+        self.calls = []
+
+    def send_all(self, letters):
+        self.calls.append(letters)

@@ -165,6 +165,128 @@ class TestSend:
         assert sorted(service.shapes()) == sorted([["process PlaceOrder", "  OrderPlaced"]] * 8)
 
 
+class TestSendMany:
+    def letters(self, *sent, **more):
+        return [{"channel": "orders", "body": each.body, **more} for each in sent]
+
+    def test_each_has_its_own_span_record_and_headers_and_none_is_current(self, client, service):
+        cause = make()
+        sent = [make("OrderPlaced", cause.id) for _ in range(3)]
+        letters = self.letters(*sent, headers={"a": "b"})
+        before = [dict(letter) for letter in letters]
+        client.send_all(letters)
+        assert letters == before
+        assert [span_spot(span) for span in service.spans("send")] == [s.spot for s in sent]
+        assert [parent(span) for span in service.spans("send")] == [cause.spot] * 3
+        assert [record.envelope.id for record in service.envelopes()] == [s.id for s in sent]
+        (given,) = client.calls
+        for letter, each in zip(given, sent, strict=True):
+            assert letter["headers"]["a"] == "b"
+            assert f"{each.spot.span_id:016x}" in letter["headers"]["traceparent"]
+        assert service.done() == []
+
+    def test_what_is_no_envelope_goes_as_the_very_object(self, client, service):
+        first, second, third = self.letters(make(), make(), make())
+        second["body"] = b"[]"
+        client.send_all(letters := [first, second, third, None])
+        assert client.calls[0][1] is second
+        assert client.calls[0][3] is None
+        assert len(service.spans("send")) == 2
+        client.send_all(letters := [second, None])
+        assert client.calls[1] is letters
+
+    def test_each_that_the_answer_refuses_fails_alone(self, client, service):
+        sent = [make(), make(), make()]
+        first, second, third = self.letters(*sent)
+        answer = client.send_all([first, {**second, "refused": True}, third])
+        assert answer == [None, "refused", None]
+        (failed,) = service.done()
+        assert (failed.envelope.id, failed.operation) == (sent[1].id, "send")
+        assert (failed.outcome, failed.error_type) == ("error", "refused")
+        assert [span.status.is_ok for span in service.spans("send")] == [True, False, True]
+
+    @pytest.mark.parametrize("error", [ValueError("x"), KeyboardInterrupt()], ids=repr)
+    def test_what_the_library_raises_is_the_hosts_and_every_sendings(self, client, service, error):
+        client.failure = error
+        with pytest.raises(type(error)) as caught:
+            client.send_all(self.letters(make(), make()))
+        assert caught.value is error
+        assert [each.outcome for each in service.done()] == ["error"] * 2
+        kinds = [span.attributes["error.type"] for span in service.spans("send")]
+        assert kinds == [type(error).__name__] * 2
+
+    def test_an_asynchronous_one_does_the_same(self, client, service):
+        sent = [make(), make()]
+
+        async def send():
+            letters = self.letters(*sent)
+            return await client.send_all_later([letters[0], {**letters[1], "refused": True}])
+
+        assert asyncio.run(send()) == [None, "refused"]
+        assert [span_spot(span) for span in service.spans("send")] == [s.spot for s in sent]
+        assert [each.envelope.id for each in service.done()] == [sent[1].id]
+        assert client.calls[0][0]["headers"]["traceparent"]
+
+    def test_what_is_sent_twice_in_one_call_hangs_below_its_first(self, client, service):
+        sent = make()
+        client.send_all(self.letters(sent, sent))
+        first, second = service.spans("send")
+        assert parent(second) == span_spot(first) == sent.spot
+        assert len(service.envelopes()) == 1
+
+    def test_an_inner_layer_of_it_sends_nothing_of_its_own(self, client, service):
+        sent = [make(), make()]
+        client.one_by_one = True
+        client.send_all(self.letters(*sent))
+        assert [span_spot(span) for span in service.spans("send")] == [s.spot for s in sent]
+        assert [headers["traceparent"] for _, _, headers in client.calls[1:]]
+
+    def test_a_system_without_headers_is_not_stamped(self, patches, service):
+        postcards, sent = letters.Postcards(), self.letters(make(), make())
+        postcards.send_all(sent)
+        assert postcards.calls[0] is sent
+        systems = [span.attributes["messaging.system"] for span in service.spans("send")]
+        assert systems == ["postcards"] * 2
+
+    def test_one_that_fails_in_us_costs_the_others_nothing(self, client, service, monkeypatch):
+        monkeypatch.setattr(guard, "strict", False)
+        swallowed = guard.total
+        whole, broken = self.letters(make(), make())
+        broken["headers"] = 7  # no carrier reads that
+        client.send_all([broken, whole])
+        assert guard.total > swallowed
+        assert client.calls[0][0] is broken
+        assert client.calls[0][1]["headers"]["traceparent"]
+
+
+class TestOperations:
+    def test_a_call_is_what_its_name_says_and_others_pass(self, client, service):
+        sent, arrived = make(), message()
+        assert client.operate("send", {"channel": "orders", "body": sent.body}) == "operated"
+        assert client.calls[-1][1]["headers"]["traceparent"]
+        client.queue.append(arrived)
+        assert client.operate("get") is arrived
+        handled = current()
+        assert client.operate("count", letter := {"channel": "orders"}) == "operated"
+        assert client.calls[-1][1] is letter
+        assert current() == handled
+        client.operate("refuse")
+        assert told(service) == [(handled, "error", "rejected")]
+
+    def test_an_asynchronous_one_does_the_same(self, client, service):
+        async def operate():
+            client.queue.append(message(sent))
+            await client.operate_later("send", {"channel": "orders", "body": sent.body})
+            await client.operate_later("get")
+            assert current() == sent.id
+            await client.operate_later("refuse")
+
+        sent = make()
+        asyncio.run(operate())
+        assert len(service.spans("send")) == 1
+        assert told(service) == [(sent.id, "error", "rejected")]
+
+
 class TestReceive:
     def test_lasts_until_the_next_word(self, client, service):
         sent = [make(), make()]
@@ -725,7 +847,7 @@ class TestPatches:
         nowhere = Settle("letters_elsewhere:Client.close")
         others = Patches(HandOvers())
         sites = (absent, gone, nowhere, ADAPTER.sites[-1])
-        problems = others.put(replace(ADAPTER, sites=sites), None)
+        problems = others.put(replace(ADAPTER, sites=sites, also=()), None)
         assert [problem.partition(" ")[0] for problem in problems] == [
             site.target for site in (absent, gone, nowhere)
         ]
