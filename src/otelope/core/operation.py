@@ -6,14 +6,16 @@ import os
 import time
 
 from collections.abc import Callable, Collection, Sequence
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanContext, Status, StatusCode
+from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
 
+from otelope.core.contexts import span_in
 from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.core.records import DeliveryRecord, Outcome, Recorder
@@ -32,13 +34,18 @@ _PAYLOAD = Envelope._fields.index("payload")
 _NO_MORE = (None,) * (len(Envelope._fields) - _PAYLOAD)
 
 _KEY = otel.create_key("otelope.delivery")
+_OF_CLIENTS = (SpanKind.CLIENT, SpanKind.PRODUCER, SpanKind.CONSUMER)
 
 Arrived = tuple[Message, Envelope]
+
+# The last delivery that was made current here, and the span around it.
+_attached: ContextVar[tuple[Delivery, Span] | None] = ContextVar("otelope.attached", default=None)
 
 
 def ambient_delivery() -> Delivery | None:
     """The delivery being handled in this thread or task; None outside of one."""
-    delivery = _delivery_in(otel.get_current())
+    context = otel.get_current()
+    delivery = _delivery_in(context) or _taken_back(context)
     return delivery if delivery is not None and delivery.open else None
 
 
@@ -108,6 +115,11 @@ class Delivery:
         return self._spans[0].get_span_context()
 
     @property
+    def around(self) -> bool:
+        """Whether what is current here stands inside it; else its context was taken back."""
+        return _delivery_in(otel.get_current()) is self
+
+    @property
     def envelope(self) -> Envelope | None:
         """What is handled; None for a batch, which does not say which of it is."""
         return self.envelopes[0] if len(self.envelopes) == 1 else None
@@ -132,6 +144,7 @@ class Delivery:
         if self.span_context.is_valid:
             context = trace.set_span_in_context(self._spans[0], context)
         otel.attach(context)
+        _attached.set((self, span_in(self._before)))
 
     def __enter__(self) -> Self:
         return self
@@ -262,6 +275,9 @@ class Delivery:
         return ("error", refusal) if refusal else ("ok", None)
 
     def _restore(self) -> None:
+        attached = _attached.get()
+        if attached is not None and attached[0] is self:
+            _attached.set(None)
         if _delivery_in(otel.get_current()) is self:
             otel.attach(self._before)
 
@@ -287,6 +303,33 @@ def metadata_of(envelope: Envelope) -> Envelope:
 def _delivery_in(context: Context) -> Delivery | None:
     delivery = otel.get_value(_KEY, context)
     return delivery if isinstance(delivery, Delivery) else None
+
+
+def _taken_back(context: Context) -> Delivery | None:
+    """
+    The delivery that a client handed over here within a span, which hid it when it ended.
+
+    So do contrib's instrumentors of botocore: what they open around a call, they close by the
+    context that was current before. Only there the delivery goes on: in the same trace, or where
+    neither that span nor what is current now is below another one.
+    """
+    attached = _attached.get()
+    if attached is None:
+        return None
+    delivery, within = attached
+    if getattr(within, "kind", None) not in _OF_CLIENTS:
+        return None
+    before, now = _above(within), _above(span_in(context))
+    own = within.get_span_context().trace_id
+    return delivery if now == own or now == before == 0 else None
+
+
+def _above(span: Span) -> int:
+    """The trace that a client's span was opened in, a call's own; 0 for none."""
+    if getattr(span, "kind", None) in _OF_CLIENTS:
+        parent = getattr(span, "parent", None)
+        return parent.trace_id if parent is not None else 0
+    return span.get_span_context().trace_id
 
 
 def _live(context: Context) -> Context:

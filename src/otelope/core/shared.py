@@ -14,7 +14,7 @@ from otelope.core.operation import ambient_delivery
 from otelope.core.placement import Cause, Placement
 from otelope.core.records import EnvelopeRecord, RecordedBy, Recorder
 from otelope.core.settings import Traces
-from otelope.core.surroundings import Surroundings, link_back
+from otelope.core.surroundings import Surroundings, link_back, spot_of
 from otelope.core.tracing import Tracing
 from otelope.model.envelope import Envelope, Kind
 from otelope.model.identity import Identity
@@ -102,11 +102,12 @@ class Shared:
         if parent_id is None:
             return Origin(envelope, inferred, None, None, 0)
         parent = self.memory.recall(parent_id)
-        cause = Cause(
-            self.identify(parent_id),
-            parent.spot if parent else None,
-            handled_here=handled is not None and handled.id == parent_id,
-        )
+        handled_here = handled is not None and handled.id == parent_id
+        actual = parent.spot if parent else None
+        if handled_here and delivery is not None and not delivery.around:
+            # Not within its handling's span, but below that, as the nearest of its spans.
+            handled_here, actual = False, spot_of(delivery.span_context) or actual
+        cause = Cause(self.identify(parent_id), actual, handled_here=handled_here)
         caused_here = delivery is not None and delivery.handles(parent_id)
         return Origin(
             envelope,

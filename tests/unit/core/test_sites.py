@@ -310,6 +310,46 @@ class TestReceive:
         assert current() is None
         assert told(service) == [(sent.id, "ok", None)]
 
+    def within_a_span(self, service, client, kind):
+        """Receive as another instrumentation does, within a span of its own."""
+        tracer = service.provider.get_tracer("theirs")
+        with tracer.start_as_current_span("around", kind=kind):
+            client.get()
+
+    def test_goes_on_where_a_clients_span_around_it_took_the_context_back(self, client, service):
+        cause = make()
+        sent = make("OrderPlaced", cause.id)
+        client.queue.append(message(cause))
+        self.within_a_span(service, client, trace.SpanKind.CONSUMER)
+        assert not trace.get_current_span().get_span_context().is_valid
+        assert current() == cause.id
+        # What is sent within another such span, too.
+        with service.provider.get_tracer("theirs").start_as_current_span(
+            "call", kind=trace.SpanKind.CLIENT
+        ):
+            client.send("orders", sent.body)
+        client.commit()
+        assert current() is None
+        (handling,) = service.spans("process")
+        (span,) = service.spans("create")
+        assert parent(span) == span_spot(handling)
+        assert told(service) == [(cause.id, "ok", None)]
+
+    def test_does_not_go_on_in_what_is_another_requests(self, client, service):
+        client.queue.append(message())
+        tracer = service.provider.get_tracer("app")
+        with tracer.start_as_current_span("request", kind=trace.SpanKind.SERVER):
+            self.within_a_span(service, client, trace.SpanKind.CLIENT)
+            assert current()
+        assert current() is None
+        with tracer.start_as_current_span("request", kind=trace.SpanKind.SERVER):
+            assert current() is None
+
+    def test_does_not_go_on_where_the_applications_own_span_is_over(self, client, service):
+        client.queue.append(message())
+        self.within_a_span(service, client, trace.SpanKind.INTERNAL)
+        assert current() is None
+
     def test_commit_in_an_except_block_says_error(self, client, service):
         sent = make()
         client.queue.append(message(sent))
