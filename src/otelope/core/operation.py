@@ -45,7 +45,9 @@ _attached: ContextVar[tuple[Delivery, Span] | None] = ContextVar("otelope.attach
 def ambient_delivery() -> Delivery | None:
     """The delivery being handled in this thread or task; None outside of one."""
     context = otel.get_current()
-    delivery = _delivery_in(context) or _taken_back(context)
+    delivery = _delivery_in(context)
+    if delivery is None or not delivery.open:
+        delivery = _taken_back(context)
     return delivery if delivery is not None and delivery.open else None
 
 
@@ -310,8 +312,8 @@ def _taken_back(context: Context) -> Delivery | None:
     The delivery that a client handed over here within a span, which hid it when it ended.
 
     So do contrib's instrumentors of botocore: what they open around a call, they close by the
-    context that was current before. Only there the delivery goes on: in the same trace, or where
-    neither that span nor what is current now is below another one.
+    context that was current before. Only there the delivery goes on: in the trace of that span or
+    its own, or where neither that span nor what is current now is below another one.
     """
     attached = _attached.get()
     if attached is None:
@@ -320,8 +322,8 @@ def _taken_back(context: Context) -> Delivery | None:
     if getattr(within, "kind", None) not in _OF_CLIENTS:
         return None
     before, now = _above(within), _above(span_in(context))
-    own = within.get_span_context().trace_id
-    return delivery if now == own or now == before == 0 else None
+    traces = within.get_span_context().trace_id, delivery.span_context.trace_id
+    return delivery if now in traces or now == before == 0 else None
 
 
 def _above(span: Span) -> int:
