@@ -8,7 +8,7 @@ import pytest
 
 from otelope import instrumentor
 from otelope.model.identity import new_id
-from otelope.testing.driver import Driver, Got, Handler
+from otelope.testing.driver import Driver, Got, Handler, where
 from otelope.testing.messages import CHAIN, MakeId, Sent, follow, foreign_id, make
 from otelope.testing.scenario import Scenarios, ignore
 from otelope.testing.spans import Service, links, parent, span_spot
@@ -77,6 +77,7 @@ class Chaining(Scenarios):
         ]
         assert {d.envelope.id for d in service.deliveries()} == {each.id for each in sent}
 
+    @where(lambda features: features.headers)
     def test_chain_of_foreign_ids_with_headers_is_one_tree(
         self, driver: Driver, service: Service, channel: str
     ) -> None:
@@ -88,6 +89,7 @@ class Chaining(Scenarios):
             (span,) = service.spans("send", each.type)
             assert span_spot(span).span_id == each.spot.span_id
 
+    @where(lambda features: features.headers)
     def test_chain_of_foreign_ids_stripped_of_headers_has_a_link_per_cut_and_no_orphan(
         self, driver: Driver, service: Service, channel: str
     ) -> None:
@@ -107,6 +109,25 @@ class Chaining(Scenarios):
             (handling,) = service.spans("process", before.type)
             (span,) = service.spans("send", after.type)
             assert parent(span) == span_spot(handling)
+
+    @where(lambda features: not features.headers)
+    def test_chain_of_foreign_ids_that_have_no_headers_has_a_trace_for_each(
+        self, driver: Driver, service: Service, channel: str
+    ) -> None:
+        driver.between = service.forget
+        sent = self.chain(driver, channel, foreign_id)
+        assert service.orphans() == []
+        for each in sent:
+            (span,) = service.spans("send", each.type)
+            (handling,) = service.spans("process", each.type)
+            assert span_spot(span) == each.spot
+            assert parent(handling) == each.spot or each.spot in links(handling)
+        for before, after in pairwise(sent):
+            (handling,) = service.spans("process", before.type)
+            (span,) = service.spans("send", after.type)
+            assert span_spot(handling) in links(span)
+            assert set(links(span)) <= {before.spot, span_spot(handling)}
+            assert after.spot in links(handling)
 
     def test_relay_that_publishes_later_is_in_the_same_tree(
         self, driver: Driver, service: Service, channel: str
@@ -149,6 +170,7 @@ class Chaining(Scenarios):
             assert span_spot(span) in links(handling)
         assert service.orphans() == []
 
+    @where(lambda features: features.headers)
     def test_chain_that_joins_is_in_the_trace_around_it(
         self,
         driver: Driver,

@@ -50,6 +50,10 @@ class Features:
         answers: Whether an answer of status 500 is the sending's error.
         forgets: Whether what was not handled never comes again.
         redelivers: Whether the broker says of a message that it came before.
+        headers: Whether messages can have headers.
+        json_only: Whether the broker refuses what is no JSON.
+        receiving: What spans of handling say in ``messaging.system``, where messages come out of
+            another system than they were sent to.
     """
 
     system: str
@@ -62,6 +66,9 @@ class Features:
     answers: bool = False
     forgets: bool = False
     redelivers: bool = False
+    headers: bool = True
+    json_only: bool = False
+    receiving: str = ""
 
 
 class Driver(Protocol):
