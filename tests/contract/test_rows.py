@@ -19,6 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 # Servers that are processes of their own are marked; the others come with the client.
 MARKS = {
+    "aws_server": pytest.mark.aws,
     "kafka_server": pytest.mark.kafka,
     "nats_server": pytest.mark.nats,
     "rabbitmq_server": pytest.mark.rabbitmq,

@@ -105,6 +105,6 @@ def functions_of(function):
 
 
 def test_every_sending_reads_something():
-    for row, site in SITES:
+    for _, site in SITES:
         if isinstance(site, Send | SendMany):
             assert names_read(site)

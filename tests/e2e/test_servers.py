@@ -116,6 +116,33 @@ def test_nats_takes_and_gives_a_message_and_keeps_it_in_a_stream(nats_server: st
     asyncio.run(send_and_receive())
 
 
+@pytest.mark.aws
+def test_moto_takes_and_gives_a_message_and_forwards_what_is_published(aws_server: str):
+    import boto3
+
+    access = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+    to = {"endpoint_url": aws_server, "region_name": "us-east-1", **access}
+    name = f"t-{uuid4()}"
+    sqs, sns = boto3.client("sqs", **to), boto3.client("sns", **to)
+    try:
+        url = sqs.create_queue(QueueName=name)["QueueUrl"]
+        queue = f"arn:aws:sqs:us-east-1:123456789012:{name}"
+        topic = sns.create_topic(Name=name)["TopicArn"]
+        raw = {"RawMessageDelivery": "true"}
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=raw)
+        attributes = {"a": {"DataType": "String", "StringValue": "1"}}
+        sqs.send_message(QueueUrl=url, MessageBody="sent", MessageAttributes=attributes)
+        sns.publish(TopicArn=topic, Message="published", MessageAttributes=attributes)
+        answer = sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        got = [(m["Body"], m["MessageAttributes"]) for m in answer["Messages"]]
+        assert got == [("sent", attributes), ("published", attributes)]
+    finally:
+        sqs.close()
+        sns.close()
+
+
 @pytest.mark.postgresql
 def test_postgresql_takes_and_gives_a_row(postgresql_server: str):
     import psycopg

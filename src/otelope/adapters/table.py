@@ -38,7 +38,9 @@ class Row(NamedTuple):
 
 TABLE = (
     Row("brokers.aio_pika", "aio_pika", "aio-pika>=9,<11"),
+    Row("brokers.aiobotocore", "aiobotocore.client", "aiobotocore>=2.7,<4"),
     Row("brokers.aiokafka", "aiokafka", "aiokafka>=0.9,<1"),
+    Row("brokers.botocore", "botocore.client", "botocore>=1.31.62,<2"),
     Row("brokers.confluent_kafka", "confluent_kafka.cimpl", "confluent-kafka>=2.3,<3"),
     Row("brokers.kafka", "kafka", "kafka-python>=2.0.2,<4"),
     Row("brokers.nats", "nats.aio.client", "nats-py>=2.2,<3"),

@@ -119,6 +119,58 @@ def nats(url: str, run: str, *, stream: bool) -> Iterator[str]:
 
 
 @contextmanager
+def aws(address: str, run: str, mode: str) -> Iterator[str]:
+    """
+    Queues with the topics or event buses before them, and a relay from ``CHANNEL.bare``.
+
+    Args:
+        address: The server's.
+        run: What the channels' names begin with.
+        mode: How messages are sent, as `over_aws` has it.
+    """
+    import boto3
+
+    from tests.e2e.chain import over_aws
+
+    to = {**over_aws.ACCESS, "endpoint_url": address}
+    sqs, sender = (boto3.client(name, **to) for name in ("sqs", over_aws.service_of(mode)))
+    channels = [f"{run}.{receiver}" for receiver in RECEIVERS]
+    for channel in channels + [channel + BARE for channel in channels]:
+        name = over_aws.name_of(channel)
+        sqs.create_queue(QueueName=name)
+        queue = f"arn:aws:sqs:{over_aws.ACCESS['region_name']}:{over_aws.ACCOUNT}:{name}"
+        if over_aws.service_of(mode) == "sns":
+            sender.create_topic(Name=name)
+            sender.subscribe(
+                TopicArn=over_aws.TOPIC + name,
+                Protocol="sqs",
+                Endpoint=queue,
+                Attributes={"RawMessageDelivery": str(mode == "raw").lower()},
+            )
+        elif mode == "events":
+            sender.create_event_bus(Name=name)
+            sender.put_rule(Name=name, EventBusName=name, EventPattern='{"source": ["chain"]}')
+            target = {"Id": "queue", "Arn": queue}
+            sender.put_targets(Rule=name, EventBusName=name, Targets=[target])
+
+    def relay(stopped: threading.Event) -> None:
+        while not stopped.wait(0.1):
+            for channel in channels:
+                url = over_aws.url_of(address, channel + BARE)
+                answer = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)
+                for message in answer.get("Messages", []):
+                    body = over_aws.body_of(mode, message).encode()
+                    for method, params in over_aws.calls(address, mode, [(channel, body)]):
+                        getattr(sender, method)(**params)
+                    sqs.delete_message(**over_aws.deletion(url, message))
+        sqs.close()
+        sender.close()
+
+    with _in_thread(relay):
+        yield address
+
+
+@contextmanager
 def gateway(run: str, url_of: Callable[[str], str]) -> Iterator[str]:
     """
     A reverse proxy; below ``/CHANNEL.bare`` it passes on no header but the content's type.

@@ -8,15 +8,26 @@ from __future__ import annotations
 
 from tests.e2e.servers.apache_kafka import apache_kafka
 from tests.e2e.servers.jaeger_server import jaeger
+from tests.e2e.servers.moto import moto
 from tests.e2e.servers.nats import nats
 from tests.e2e.servers.postgresql import postgresql
 from tests.e2e.servers.processes import Missing
 from tests.e2e.servers.rabbitmq import rabbitmq
 
 
-__all__ = ["SERVERS", "Missing", "apache_kafka", "jaeger", "nats", "postgresql", "rabbitmq"]
+__all__ = [
+    "SERVERS",
+    "Missing",
+    "apache_kafka",
+    "jaeger",
+    "moto",
+    "nats",
+    "postgresql",
+    "rabbitmq",
+]
 
 SERVERS = {
+    "aws": moto,
     "jaeger": jaeger,
     "kafka": apache_kafka,
     "nats": nats,
