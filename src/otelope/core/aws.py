@@ -112,7 +112,9 @@ def aws(make_api_call: str, *others: Site, contrib: str, of_queues: str = "") ->
         contrib=f"{of_queues} {contrib}",
         message=_handed_over,
         also=tuple(
-            Adapter(system, carrier, (Operations(at, _operation, sites),), contrib, message)
+            Adapter(
+                system, carrier, (Operations(at, _operation, sites),), contrib, message=message
+            )
             for system, carrier, sites, message in (
                 ("aws.sns", ATTRIBUTES, topics, _notified),
                 ("aws.eventbridge", BARE, buses, _triggered),

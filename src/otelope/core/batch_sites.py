@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
 
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from otelope.core.adapter import Wrapper
 from otelope.core.call import Call
 from otelope.core.guard import guard
 from otelope.core.message import Message
-from otelope.core.sender import Ahead
+from otelope.core.sender import Ahead, Together
 from otelope.core.sites import Wrapping
 
 
@@ -84,23 +83,24 @@ class SendBatch:
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
         def send(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            with self._sent(wrapping, Call(wrapping.parameters, instance, args, kwargs)):
+            with Together() as together:
+                self._begin(wrapping, Call(wrapping.parameters, instance, args, kwargs), together)
                 return wrapped(*args, **kwargs)
 
         async def send_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            with self._sent(wrapping, Call(wrapping.parameters, instance, args, kwargs)):
+            with Together() as together:
+                self._begin(wrapping, Call(wrapping.parameters, instance, args, kwargs), together)
                 return await wrapped(*args, **kwargs)
 
         return send_async if wrapping.asynchronous else send
 
-    def _sent(self, wrapping: Wrapping, call: Call) -> contextlib.ExitStack:
-        """What lasts while the batch is sent; it stays gathered: it may have to be sent again."""
-        sendings = contextlib.ExitStack()
+    def _begin(self, wrapping: Wrapping, call: Call, together: Together) -> None:
+        # It stays gathered: it may have to be sent again.
         with guard:
             batch, channel = self.batch(call)
             for ahead in _gathered.get(batch, ()):
                 sending = wrapping.instrumenter.send_ahead(ahead, channel, wrapping.adapter)
+                together.add(sending)
                 if sending is not None:
-                    sendings.enter_context(sending)
                     wrapping.instrumenter.sent.note(call.instance, sending)
-        return sendings
+            together.depart()

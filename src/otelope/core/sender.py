@@ -99,8 +99,7 @@ class Sender:
         envelope = self._recognise(message, adapter.carrier)
         if envelope is None or not is_instrumentation_enabled():
             return None
-        around = _sending.get()
-        if around is not None and around[0] is adapter and around[2] == envelope.id:
+        if any(by is adapter and sent == envelope.id for by, _, sent in _sending.get()):
             return None
         shared, here = self._shared, surroundings()
         own, origin = shared.identify(envelope.id), shared.origin_of(envelope)
@@ -153,9 +152,8 @@ class Sender:
                 # Sent before the transaction that stores it ended, which may yet be rolled back.
                 origin = origin or self._shared.origin_of(envelope)
                 self._tell(origin, spot, span, message.channel, "sender", now, leaving)
-        before = here.context if made_now else surroundings().context
         return Sending(
-            span, before, own.span_id, self._shared.record, message, envelope, spot, now,
+            span, here.context, own.span_id, self._shared.record, message, envelope, spot, now,
             leaving, what, again=known is not None and known.told,
         )  # fmt: skip
 

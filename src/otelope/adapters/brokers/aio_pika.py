@@ -35,15 +35,10 @@ def stamped(call: Call, headers: dict[str, Any]) -> None:
 
 
 def delivered(message: AbstractIncomingMessage) -> Message:
-    to = (message.exchange, message.routing_key)
+    to, said = (message.exchange, message.routing_key), message.redelivered
     # Each channel counts from one.
     receipt = (id(message.channel), message.delivery_tag)
-    said = message.redelivered
     return amqp_message(*to, message, message.body, redelivered=said, receipt=receipt)
-
-
-def receipts(call: Call) -> list[Any]:
-    return [delivered(call.instance).receipt]
 
 
 ADAPTER = Adapter(
@@ -55,7 +50,10 @@ ADAPTER = Adapter(
         Receive(f"{_QUEUE}.get", lambda got, _: [delivered(got)] if got is not None else []),
         *(Receive(f"{each}.__anext__", lambda got, _: [delivered(got)]) for each in _ITERATORS),
         Settle("aio_pika.queue:QueueIterator.close"),
-        *(Settle(f"{_MESSAGE}.{how}", no, receipts=receipts) for how, no in _ENDINGS),
+        *(
+            Settle(f"{_MESSAGE}.{how}", no, receipts=lambda c: [delivered(c.instance).receipt])
+            for how, no in _ENDINGS
+        ),
     ),
     contrib="opentelemetry.instrumentation.aio_pika:AioPikaInstrumentor",
     message=lambda item: delivered(item) if isinstance(item, AbstractIncomingMessage) else None,
