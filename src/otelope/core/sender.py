@@ -94,12 +94,12 @@ class Sender:
         """
         Say which headers a message gets that is sent later, by `send_ahead`.
 
-        None as of `send`; also within the sending of the same envelope, which does it itself.
+        None as of `send`; also within a sending by the same library, which has its headers.
         """
+        if any(by is adapter for by, _, _ in _sending.get()):
+            return None
         envelope = self._recognise(message, adapter.carrier)
         if envelope is None or not is_instrumentation_enabled():
-            return None
-        if any(by is adapter and sent == envelope.id for by, _, sent in _sending.get()):
             return None
         shared, here = self._shared, surroundings()
         own, origin = shared.identify(envelope.id), shared.origin_of(envelope)
