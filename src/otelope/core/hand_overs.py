@@ -32,14 +32,11 @@ class HandOvers:
         self._seats: weakref.WeakKeyDictionary[Any, _Seats] = weakref.WeakKeyDictionary()
         self._lock = threading.Lock()
 
-    def begin(self, consumer: Any, delivery: Delivery | None, *, shared: bool = False) -> None:
+    def begin(self, consumer: Any, delivery: Delivery | None) -> None:
         """Make the delivery this consumer's current one, here and now; None when it has none."""
         if delivery is None:
             return
         with self._lock:
-            if shared:
-                seats = self._seats.setdefault(consumer, weakref.WeakKeyDictionary())
-                consumer = seats.setdefault(_place(), _Seat())
             handed_over = self._open.get(consumer)
             if handed_over is None:
                 handed_over = self._open[consumer] = _HandedOver()
@@ -47,6 +44,17 @@ class HandOvers:
         handed_over.delivery = delivery
         handed_over.handled_error = sys.exc_info()[1]
         delivery.attach()
+
+    def begin_here(self, consumer: Any, delivery: Delivery | None, source: Any = None) -> None:
+        """Make it a shared consumer's current one in this thread or task, in another's stead."""
+        if delivery is None:
+            return
+        with self._lock:
+            seats = self._seats.setdefault(consumer, weakref.WeakKeyDictionary())
+            seat = seats.setdefault(_place(), _Seat())
+        self.end(seat)
+        seat.source = source
+        self.begin(seat, delivery)
 
     def current(self, consumer: Any) -> Delivery | None:
         """The delivery that lasts; None between two."""
@@ -96,11 +104,11 @@ class HandOvers:
                     elsewhere = place is not here
                     handed_over.end(abandoned=abandoned or elsewhere, elsewhere=elsewhere)
 
-    def end_here(self, consumer: Any) -> None:
-        """End a shared consumer's current delivery in this thread or task. Never raises."""
+    def end_here(self, consumer: Any, source: Any = None) -> None:
+        """End what a shared consumer has in this thread or task from there. Never raises."""
         seats = self._seats.get(consumer)
         seat = seats.get(_place()) if seats else None
-        if seat is not None:
+        if seat is not None and seat.source == source:
             self.end(seat)
 
     def end_all(self) -> None:
@@ -155,9 +163,17 @@ class _HandedOver:
 
 
 class _Seat:
-    """A shared consumer in one thread or task; goes when either does."""
+    """
+    A shared consumer in one thread or task; goes when either does.
 
-    __slots__ = ("__weakref__",)
+    Attributes:
+        source: Where what it has came from.
+    """
+
+    __slots__ = ("__weakref__", "source")
+
+    def __init__(self) -> None:
+        self.source: Any = None
 
 
 _Seats = weakref.WeakKeyDictionary[Any, _Seat]

@@ -21,7 +21,7 @@ from otelope.core.carriers import Carrier
 from otelope.core.contracts import Leaving
 from otelope.core.guard import guard
 from otelope.core.message import Message
-from otelope.core.operation import drawn_span_id, end_span, metadata_of, type_of
+from otelope.core.operation import drawn_span_id, end_span, live_context, metadata_of, type_of
 from otelope.core.placement import Placement, Spot, place_again, place_envelope
 from otelope.core.propagation import injected
 from otelope.core.records import DeliveryRecord, RecordedBy, Recorder
@@ -240,8 +240,9 @@ class Sending:
     One message on its way out.
 
     As a context manager it is current while the library sends it, and ends with what the library
-    raised; several that one call sends are `Together`. The envelope's record tells of the first
-    sending; a later one, and one that fails, is told when it ends.
+    raised, or in another task that it is left to; several that one call sends are `Together`. The
+    envelope's record tells of the first sending; a later one, and one that fails, is told when it
+    ends.
 
     Attributes:
         error_type: The error that the library's answer says, such as an HTTP status.
@@ -251,14 +252,17 @@ class Sending:
         "_again",
         "_around",
         "_before",
+        "_current",
         "_envelope",
         "_envelope_span_id",
+        "_lasts",
         "_leaving",
         "_message",
         "_record",
         "_span",
         "_spot",
         "_started_ns",
+        "_traced",
         "_within",
         "error_type",
         "what",
@@ -292,19 +296,28 @@ class Sending:
         self._within = before
         self._around: tuple[_What, ...] = ()
         self.what = what
+        self._lasts = False
         self.error_type: str | None = None
-        if span.get_span_context().is_valid:
+        self._traced = span.get_span_context().is_valid
+        if self._traced:
             self._within = trace.set_span_in_context(span, before)
 
     def fields(self) -> dict[str, str]:
         """The headers to add (`otelope.core.propagation.injected`)."""
         return injected(self._within, self._envelope_span_id)
 
+    def leave(self) -> None:
+        """Outlast the block that it is in: whoever enters it again ends it."""
+        self._lasts = True
+
     def __enter__(self) -> Self:
         with guard:
+            if self._lasts:
+                self._lasts = False
+                self._before = live_context()
             self._around = _sending.get()
             _sending.set((self.what,))
-            if self._within is not self._before:
+            if self._traced:
                 otel.attach(self._within)
         return self
 
@@ -315,11 +328,12 @@ class Sending:
         traceback: TracebackType | None,
     ) -> None:
         with guard:
-            if self._within is not self._before:
+            if self._traced:
                 # Not detach(token): that fails, and logs, in another task than its attach.
                 otel.attach(self._before)
             _sending.set(self._around)
-            self.end(error)
+            if not self._lasts:
+                self.end(error)
 
     def end(self, error: BaseException | None) -> None:
         """Tell how it ended: with what the library raised, or the error that its answer says."""
@@ -354,20 +368,22 @@ class Sending:
 
 class Together:
     """
-    Messages that one call sends, each with a fate of its own; none of them is current meanwhile.
+    Messages that one call sends, each with a fate of its own.
 
-    It ends as the context manager that it is, with what the library raised.
+    One alone is current meanwhile; of several none is, as none of them causes the others. It ends
+    as the context manager that it is, with what the library raised, or where it is entered again.
     """
 
-    __slots__ = ("_around", "_sendings")
+    __slots__ = ("_around", "_lasts", "_sendings")
 
     def __init__(self) -> None:
         self._around: tuple[_What, ...] = ()
+        self._lasts = False
         self._sendings: list[Sending | None] = []
 
     def __len__(self) -> int:
         """How many of the messages are envelopes."""
-        return sum(sending is not None for sending in self._sendings)
+        return len(self._followed)
 
     def add(self, sending: Sending | None) -> None:
         """Take the next message of the call; None for one that is not followed."""
@@ -375,7 +391,19 @@ class Together:
 
     def depart(self) -> None:
         """All are there: from now on the library sends them."""
-        _sending.set(tuple(sending.what for sending in self._sendings if sending is not None))
+        followed = self._followed
+        if len(followed) == 1:
+            followed[0].__enter__()
+        else:
+            _sending.set(tuple(sending.what for sending in followed))
+
+    def leave(self) -> None:
+        """Outlast the block that it is in: whoever enters it again ends it."""
+        self._lasts = True
+
+    @property
+    def _followed(self) -> list[Sending]:
+        return [sending for sending in self._sendings if sending is not None]
 
     def answer(self, error_types: Iterable[str | None]) -> None:
         """Note for each message, in the order of the call, the error that the answer says."""
@@ -384,6 +412,7 @@ class Together:
                 sending.error_type = error_type
 
     def __enter__(self) -> Self:
+        self._lasts = False
         self._around = _sending.get()
         return self
 
@@ -393,8 +422,13 @@ class Together:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        _sending.set(self._around)
-        for sending in self._sendings:
-            with guard:
-                if sending is not None:
+        followed = self._followed
+        if len(followed) == 1:
+            if self._lasts:
+                followed[0].leave()
+            followed[0].__exit__(kind, error, traceback)
+        elif not self._lasts:
+            for sending in followed:
+                with guard:
                     sending.end(error)
+        _sending.set(self._around)

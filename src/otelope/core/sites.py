@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Callable,
+    Collection,
+    Coroutine,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)  # fmt: skip
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +52,8 @@ class Send:
     """
     A call that sends one message.
 
+    Where it is no coroutine function but answers with a coroutine, that sends.
+
     Args:
         target: ``module:Class.method``.
         message: What is sent; None when this call sends no message.
@@ -65,7 +77,11 @@ class Send:
             if sending is None:
                 return wrapped(*args, **kwargs)
             with sending:
-                return self._told(wrapping, call, sending, wrapped(*call.args, **call.kwargs))
+                answer = wrapped(*call.args, **call.kwargs)
+                if inspect.iscoroutine(answer):
+                    sending.leave()
+                    return self._awaited(wrapping, call, sending, answer)
+                return self._told(wrapping, call, sending, answer)
 
         async def send_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             call = Call(parameters, instance, args, kwargs)
@@ -90,6 +106,12 @@ class Send:
                 )
         return sending
 
+    async def _awaited(
+        self, wrapping: Wrapping, call: Call, sending: Sending, answer: Coroutine[Any, Any, Any]
+    ) -> Any:
+        with sending:
+            return self._told(wrapping, call, sending, await answer)
+
     def _told(self, wrapping: Wrapping, call: Call, sending: Sending, answer: Any) -> Any:
         with guard:
             sending.error_type = self.answered(answer)
@@ -102,6 +124,8 @@ class SendMany:
     """
     A call that sends a list of messages, each with headers and a fate of its own.
 
+    Where it is no coroutine function but answers with a coroutine, that sends.
+
     Args:
         target: ``module:Class.method``.
         messages: What is sent, in the call's order; None for what is no message.
@@ -112,7 +136,7 @@ class SendMany:
 
     target: str
     messages: Callable[[Call], Iterable[Message | None]]
-    stamp: Callable[[Call, Sequence[Any]], None]
+    stamp: Callable[[Call, Sequence[Any]], None] = lambda *_: None
     answered: Callable[[Any, Call], Iterable[str | None]] = lambda *_: ()
     parameters: str = ""
 
@@ -124,7 +148,11 @@ class SendMany:
             with Together() as together:
                 if not self._begin(wrapping, call, together):
                     return wrapped(*args, **kwargs)
-                return self._told(together, call, wrapped(*call.args, **call.kwargs))
+                answer = wrapped(*call.args, **call.kwargs)
+                if inspect.iscoroutine(answer):
+                    together.leave()
+                    return self._awaited(together, call, answer)
+                return self._told(together, call, answer)
 
         async def send_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             call = Call(parameters, instance, args, kwargs)
@@ -154,6 +182,13 @@ class SendMany:
             if any(headers is not None for headers in stamps):
                 self.stamp(call, stamps)
         return len(together) > 0
+
+    async def _awaited(
+        self, together: Together, call: Call, answer: Coroutine[Any, Any, Any]
+    ) -> Any:
+        with together:
+            together.depart()
+            return self._told(together, call, await answer)
 
     def _told(self, together: Together, call: Call, answer: Any) -> Any:
         with guard:
@@ -201,7 +236,8 @@ class Receive:
     A call that hands messages over: a poll, a get, the step of an asynchronous iterator.
 
     The delivery lasts until the next hand-over by the same consumer, its commit, acknowledgement,
-    close or garbage collection.
+    close or garbage collection. Where it is no coroutine function but answers with a coroutine,
+    that hands over.
 
     Args:
         target: ``module:Class.method``.
@@ -211,6 +247,8 @@ class Receive:
             not the application's.
         shared: Whether several threads or tasks receive by the consumer at once: then the next
             hand-over is the next one in the same thread or task.
+        source: What of a shared consumer this call asks, where it can ask for many: a handling
+            lasts while it asks elsewhere in vain.
         at_once: Whether what comes is an answer to what the application is about: then it is told
             as handled by whoever waits for it, and is never current.
         parameters: The parameters' names in order, for a function without a signature.
@@ -221,6 +259,7 @@ class Receive:
     consumer: Callable[[Any], Any] = lambda instance: instance
     through: Callable[[Any], Any] | None = None
     shared: bool = False
+    source: Callable[[Call], Any] = lambda _: None
     at_once: bool = False
     parameters: str = ""
 
@@ -230,50 +269,62 @@ class Receive:
         def receive(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             if inner and instance in inner:
                 return wrapped(*args, **kwargs)
-            self._end(wrapping, instance)
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            self._end(wrapping, call)
             answer = wrapped(*args, **kwargs)
-            self._begin(wrapping, instance, args, kwargs, answer)
+            if inspect.iscoroutine(answer):
+                return self._awaited(wrapping, call, answer)
+            self._begin(wrapping, call, answer)
             return answer
 
         async def receive_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             if inner and instance in inner:
                 return await wrapped(*args, **kwargs)
-            self._end(wrapping, instance)
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            self._end(wrapping, call)
             answer = await wrapped(*args, **kwargs)
-            self._begin(wrapping, instance, args, kwargs, answer)
+            self._begin(wrapping, call, answer)
             return answer
 
         return receive_async if wrapping.asynchronous else receive
 
-    def _end(self, wrapping: Wrapping, instance: Any) -> None:
+    def _end(self, wrapping: Wrapping, call: Call) -> None:
         if self.at_once:
             return
         with guard:
             if self.through is not None:
-                wrapping.hand_overs.inner.add(self.through(instance))
-            consumer = self.consumer(instance)
+                wrapping.hand_overs.inner.add(self.through(call.instance))
+            consumer = self.consumer(call.instance)
             if self.shared:
-                wrapping.hand_overs.end_here(consumer)
+                wrapping.hand_overs.end_here(consumer, self.source(call))
             else:
                 wrapping.hand_overs.end(consumer)
 
-    def _begin(
-        self, wrapping: Wrapping, instance: Any, args: Any, kwargs: Any, answer: Any
-    ) -> None:
+    async def _awaited(
+        self, wrapping: Wrapping, call: Call, answer: Coroutine[Any, Any, Any]
+    ) -> Any:
+        got = await answer
+        self._begin(wrapping, call, got)
+        return got
+
+    def _begin(self, wrapping: Wrapping, call: Call, answer: Any) -> None:
         with guard:
-            messages = self.messages(answer, Call(wrapping.parameters, instance, args, kwargs))
+            messages = self.messages(answer, call)
             delivery = wrapping.instrumenter.deliver(messages, wrapping.adapter)
-            if not self.at_once:
-                consumer = self.consumer(instance)
-                wrapping.hand_overs.begin(consumer, delivery, shared=self.shared)
-            elif delivery is not None:
-                delivery.end()
+            if self.at_once:
+                if delivery is not None:
+                    delivery.end()
+            elif self.shared:
+                consumer = self.consumer(call.instance)
+                wrapping.hand_overs.begin_here(consumer, delivery, self.source(call))
+            else:
+                wrapping.hand_overs.begin(self.consumer(call.instance), delivery)
 
 
 @dataclass(frozen=True)
 class Iterate:
     """
-    A call that returns a generator of messages.
+    A call that returns a generator of messages, asynchronous or not.
 
     Each is delivered until the next one is asked for, or as `Receive` says.
 
@@ -290,26 +341,41 @@ class Iterate:
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
         def iterate(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             call = Call(wrapping.parameters, instance, args, kwargs)
-            return self._delivered(wrapping, instance, call, wrapped(*args, **kwargs))
+            items = wrapped(*args, **kwargs)
+            if inspect.isasyncgen(items):
+                return self._delivered_async(wrapping, instance, call, items)
+            return self._delivered(wrapping, instance, call, items)
 
         return iterate
 
     def _delivered(
         self, wrapping: Wrapping, instance: Any, call: Call, items: Generator[Any]
     ) -> Generator[Any]:
-        hand_overs = wrapping.hand_overs
         try:
             for item in items:
-                with guard:
-                    hand_overs.begin(
-                        instance,
-                        wrapping.instrumenter.deliver(self.messages(item, call), wrapping.adapter),
-                    )
+                self._begin(wrapping, instance, call, item)
                 yield item
-                hand_overs.end(instance)
+                wrapping.hand_overs.end(instance)
         finally:
-            hand_overs.end(instance, abandoned=True)
+            wrapping.hand_overs.end(instance, abandoned=True)
             items.close()
+
+    async def _delivered_async(
+        self, wrapping: Wrapping, instance: Any, call: Call, items: AsyncGenerator[Any, Any]
+    ) -> AsyncGenerator[Any, None]:
+        try:
+            async for item in items:
+                self._begin(wrapping, instance, call, item)
+                yield item
+                wrapping.hand_overs.end(instance)
+        finally:
+            wrapping.hand_overs.end(instance, abandoned=True)
+            await items.aclose()
+
+    def _begin(self, wrapping: Wrapping, instance: Any, call: Call, item: Any) -> None:
+        with guard:
+            delivery = wrapping.instrumenter.deliver(self.messages(item, call), wrapping.adapter)
+            wrapping.hand_overs.begin(instance, delivery)
 
 
 @dataclass(frozen=True)
@@ -323,7 +389,7 @@ class Process:
     Args:
         target: ``module:Class.method``.
         message: What the callback is called with; same parameters as the callback.
-        callback: The name of the parameter that takes it.
+        callback: The name of the parameter that takes it, or ``**callbacks`` by channel.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
@@ -341,16 +407,19 @@ class Process:
                 callback = call[self.callback]
                 held = held_in(callback, self.callback)
                 if held is not None:
-                    callback = held.cell_contents
-                # By its type: a wrapped object pretends to be what it wraps.
-                passed_on = type(callback) is _Handler
-                if callable(callback) and not passed_on and root_of(callback) != root:
-                    delivered = self._delivered(wrapping, callback)
-                    if held is not None:
-                        held.cell_contents = delivered
-                    else:
-                        call[self.callback] = delivered
+                    held.cell_contents = handler_of(held.cell_contents)
+                elif isinstance(callback, dict):
+                    call[self.callback] = {name: handler_of(callback[name]) for name in callback}
+                elif callable(callback):
+                    call[self.callback] = handler_of(callback)
             return wrapped(*call.args, **call.kwargs)
+
+        def handler_of(callback: Any) -> Any:
+            # By its type: a wrapped object pretends to be what it wraps.
+            passed_on = type(callback) is _Handler
+            if callable(callback) and not passed_on and root_of(callback) != root:
+                return self._delivered(wrapping, callback)
+            return callback
 
         return register
 
@@ -389,6 +458,9 @@ class Settle:
         consumers: Whose deliveries it ends; by default, those of what the method is called on.
         receipts: The `Message.receipt` of each message that it is about, where it is not about all
             that a consumer has: a delivery ends when it has no other.
+        early: Whether it ends the handling before the call, which may go on in another task.
+        abandons: Whether it is the library's own last word, as a finalizer: nobody said how the
+            handling ended.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
@@ -396,19 +468,27 @@ class Settle:
     refuses: bool = False
     consumers: Callable[[Any], Iterable[Any]] = lambda instance: (instance,)
     receipts: Callable[[Call], Collection[Any]] | None = None
+    early: bool = False
+    abandons: bool = False
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
         def settle(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             consumers, receipts = self._ended(wrapping, instance, args, kwargs)
+            if self.early:
+                self._end(wrapping, consumers, receipts)
             answer = wrapped(*args, **kwargs)
-            self._end(wrapping, consumers, receipts)
+            if not self.early:
+                self._end(wrapping, consumers, receipts)
             return answer
 
         async def settle_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             consumers, receipts = self._ended(wrapping, instance, args, kwargs)
+            if self.early:
+                self._end(wrapping, consumers, receipts)
             answer = await wrapped(*args, **kwargs)
-            self._end(wrapping, consumers, receipts)
+            if not self.early:
+                self._end(wrapping, consumers, receipts)
             return answer
 
         return settle_async if wrapping.asynchronous else settle
@@ -435,7 +515,7 @@ class Settle:
                     delivery = hand_overs.current(consumer) or ambient_delivery()
                     if delivery is not None:
                         delivery.fail(_REFUSED)
-            hand_overs.end(consumer)
+            hand_overs.end(consumer, abandoned=self.abandons)
 
 
 if TYPE_CHECKING:

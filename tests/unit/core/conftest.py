@@ -91,6 +91,19 @@ def receipt(call):
     return [id(call.instance)]
 
 
+def sent_at_once(call):
+    return [Message(call["channel"], *each) for each in call["letters"]]
+
+
+def stamped(call, headers):
+    letters = zip(call["letters"], headers, strict=True)
+    call["letters"] = [(body, given if new is None else new) for (body, given), new in letters]
+
+
+def refused(answer, _):
+    return [None if each == "sent" else each for each in answer]
+
+
 ADAPTER = Adapter(
     system="letters",
     carrier=MAPPING,
@@ -109,12 +122,21 @@ ADAPTER = Adapter(
         Send(f"{CLIENT}.ask", sent),
         Receive(f"{CLIENT}.ask", got, at_once=True),
         Receive(f"{CLIENT}.take_later", got, shared=True),
+        Send(f"{CLIENT}.send_soon", sent),
+        SendMany(f"{CLIENT}.send_many", sent_at_once, stamped, refused),
+        SendMany(f"{CLIENT}.send_many_later", sent_at_once, stamped, refused),
+        SendMany(f"{CLIENT}.send_many_soon", sent_at_once, stamped, refused),
+        Receive(f"{CLIENT}.take_soon", got, shared=True, source=lambda call: call["place"]),
         Receive(
             "letters:Batches.fetch",
             lambda messages, _: [each for message in messages for each in got(message)],
             through=lambda batches: batches.client,
         ),
         Iterate(f"{CLIENT}.iterate", got),
+        Iterate(f"{CLIENT}.iterate_later", got),
+        Process(f"{CLIENT}.subscribe_all", lambda message: got(message)[0], "callbacks"),
+        Settle(f"{CLIENT}.leave", early=True),
+        Settle(f"{CLIENT}.finalize", early=True, abandons=True),
         Process(f"{CLIENT}.subscribe", lambda message: got(message)[0], callback="callback"),
         Process(
             f"{CLIENT}.subscribe_through", lambda message: got(message)[0], callback="callback"

@@ -28,6 +28,8 @@ class Client:
         self.callback = None
         self.failure = None
         self.one_by_one = False
+        self.refuses = None
+        self.everywhere = False
 
     def send(self, channel, body, headers=None):
         self.calls.append((channel, body, headers))
@@ -90,6 +92,65 @@ class Client:
     async def take_later(self):
         await asyncio.sleep(0)
         return self.queue.popleft() if self.queue else None
+
+    def send_soon(self, channel, body, headers=None):
+        if self.failure is TypeError:
+            raise TypeError("at once")
+        return self._sent_soon(channel, body, headers)
+
+    async def _sent_soon(self, channel, body, headers):
+        await asyncio.sleep(0)
+        self.calls.append((channel, body, headers))
+        if self.failure is not None:
+            raise self.failure
+        return "sent"
+
+    def send_many(self, channel, letters):
+        return self._sent(channel, letters)
+
+    async def send_many_later(self, channel, letters):
+        return await self._sent_later(channel, letters)
+
+    def send_many_soon(self, channel, letters):
+        return self._sent_later(channel, letters)
+
+    async def _sent_later(self, channel, letters):
+        await asyncio.sleep(0)
+        return self._sent(channel, letters)
+
+    def _sent(self, channel, letters):
+        self.calls.append((channel, letters))
+        if self.failure is not None:
+            raise self.failure
+        return ["too large" if body == self.refuses else "sent" for body, _ in letters]
+
+    def take_soon(self, place):
+        return self.take_from(place)
+
+    async def take_from(self, place):
+        await asyncio.sleep(0)
+        found = place == "here" or self.everywhere
+        return self.queue.popleft() if self.queue and found else None
+
+    async def iterate_later(self):
+        try:
+            while self.queue:
+                await asyncio.sleep(0)
+                yield self.queue.popleft()
+        finally:
+            self.calls.append("left")
+
+    def subscribe_all(self, **callbacks):
+        self.callback = callbacks
+
+    async def leave(self):
+        await asyncio.ensure_future(self.close_later())
+
+    async def close_later(self):
+        self.close()
+
+    def finalize(self):
+        self.close()
 
     def iterate(self):
         while self.queue:
