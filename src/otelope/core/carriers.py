@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
+
+
+# A name of the metadata's type, however spelled; a body has a content type beside it.
+_TYPE = re.compile("(?<!content)(?<!content[-_.])type$", re.IGNORECASE)
 
 
 class Carrier(Protocol):
@@ -40,6 +46,13 @@ def _text(value: object) -> str | None:
             return None
     # AMQP's headers have types: a timestamp may be a number.
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def text(name: Any) -> str:
+    """A name as text, where a client takes and gives either text or bytes."""
+    if isinstance(name, (bytes, bytearray, memoryview)):
+        return bytes(name).decode(errors="replace")
+    return str(name)
 
 
 class Mapped:
@@ -91,6 +104,39 @@ class Pairs:
         return headers
 
 
+class Fields(Mapped):
+    """
+    Named fields, of which one may be a body, as in an entry of a Redis stream.
+
+    Names are text or bytes. Where the fields are the envelope's metadata, nothing is added to
+    them: an application may read them all.
+    """
+
+    def get(self, headers: Any, key: str) -> str | None:
+        return _text(headers.get(key, headers.get(key.encode()))) if headers else None
+
+    def keys(self, headers: Any) -> Iterable[str]:
+        return [text(name) for name in headers or ()]
+
+    def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
+        if any(_TYPE.search(name) for name in self.keys(headers)):
+            return headers
+        return {**{n: v for n, v in headers.items() if text(n) not in fields}, **fields}
+
+    def body(self, headers: Any) -> Any:
+        """The first field that looks like a JSON object; None where none does."""
+        for value in headers.values():
+            if isinstance(value, str | bytes) and value[:1] in ("{", b"{"):
+                return value
+        return None
+
+
+class Bodies(Mapped):
+    """Messages that have no headers, as in Redis's lists and channels."""
+
+    headers = False
+
+
 class Http:
     """HTTP headers as pairs of bytes (ASGI) or in an object that can say them so."""
 
@@ -123,6 +169,8 @@ class Bare(Mapped):
 
 
 MAPPING = Mapped()
+FIELDS = Fields()
+BODIES = Bodies()
 PAIRS = Pairs()
 HTTP = Http()
 BARE = Bare()

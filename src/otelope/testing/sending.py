@@ -111,6 +111,18 @@ class Sending(Scenarios):
         assert parent(span) == span_spot(request)
         assert span_spot(span).span_id == sent.spot.span_id
 
+    @where(lambda features: not features.headers)
+    def test_foreign_id_that_no_header_carries_starts_a_trace_that_is_linked_both_ways(
+        self, driver: Driver, service: Service, channel: str
+    ) -> None:
+        sent = make(make_id=foreign_id)
+        with service.provider.get_tracer("app").start_as_current_span("request") as request:
+            self.emit(driver, channel, sent)
+        (span,) = service.spans("send")
+        assert (parent(span), span_spot(span)) == (None, sent.spot)
+        assert links(span) == [span_spot(request)]
+        assert sent.spot in links(request)
+
     def test_second_send_of_an_envelope_hangs_below_the_first(
         self, driver: Driver, service: Service, channel: str
     ) -> None:
