@@ -32,6 +32,13 @@ LIBRARIES = {
     "botocore": ("botocore", "BotocoreInstrumentor", "create", ()),
     "botocore send": ("boto3sqs", "Boto3SQSInstrumentor", "create", ()),
     "pika": ("pika", "PikaInstrumentor", "create", ("pika callback", "pika consume")),
+    # Spans of a database's client within ours; around ours where a pipeline is executed.
+    "redis": ("redis", "RedisInstrumentor", "send", ()),
+    **{
+        f"{row} {client}pipeline": ("redis", "RedisInstrumentor", "create", ())
+        for row in ("redis", "redis_streams")
+        for client in ("", "asyncio ")
+    },
     "starlette fastapi": (
         "fastapi",
         "FastAPIInstrumentor",

@@ -23,6 +23,7 @@ MARKS = {
     "kafka_server": pytest.mark.kafka,
     "nats_server": pytest.mark.nats,
     "rabbitmq_server": pytest.mark.rabbitmq,
+    "redis_server": pytest.mark.redis,
 }
 
 

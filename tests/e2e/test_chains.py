@@ -59,6 +59,12 @@ class Style(NamedTuple):
     headers: bool = True  # whether what carries it has any
 
 
+# By what keeps a message meanwhile.
+REDIS = {
+    **dict.fromkeys(("xread", "xreadgroup", "xautoclaim", "pipelined stream"), "stream"),
+    **dict.fromkeys(("blpop", "lmove", "pipelined list"), "list"),
+    **dict.fromkeys(("get_message", "listen", "handler"), "nothing"),
+}
 STYLES = [
     pytest.param(Style("confluent poll", "kafka_server"), marks=pytest.mark.kafka),
     pytest.param(
@@ -94,6 +100,14 @@ STYLES = [
         )
         for library in ("botocore", "aiobotocore")
         for mode in ("send", "batch", "sns", "raw", "events")
+    ),
+    *(
+        pytest.param(
+            Style(f"redis {client}{mode}", "redis_server", headers=kept == "stream"),
+            marks=pytest.mark.redis,
+        )
+        for client in ("", "asyncio ")
+        for mode, kept in REDIS.items()
     ),
     pytest.param(Style("http", None), marks=pytest.mark.slow),
 ]
@@ -225,6 +239,9 @@ def _transport(
         return transports.nats(address, run, stream=stream)
     if style.server == "aws_server":
         return transports.aws(address, run, style.name.split()[1])
+    if style.server == "redis_server":
+        mode = style.name.removeprefix("redis ").removeprefix("asyncio ")
+        return transports.redis(address, run, REDIS[mode])
     return transports.gateway(run, lambda service: _url(processes, service))
 
 

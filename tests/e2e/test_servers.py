@@ -92,6 +92,21 @@ def test_rabbitmq_takes_and_gives_a_message(rabbitmq_server: str):
         connection.close()
 
 
+@pytest.mark.redis
+def test_redis_takes_and_gives_a_message_and_keeps_it_in_a_stream(redis_server: str):
+    from redis import Redis
+
+    key = f"t-{uuid4()}"
+    with Redis.from_url(redis_server, decode_responses=True) as client:
+        client.rpush(key, "body")
+        assert client.blpop([key], 30) == (key, "body")
+        id_ = client.xadd(f"{key}s", {"order": "body"})
+        assert client.xrange(f"{key}s") == [(id_, {"order": "body"})]
+        # It keeps nothing on disk.
+        assert client.config_get("save") == {"save": ""}
+        assert client.delete(f"{key}s") == 1
+
+
 @pytest.mark.nats
 def test_nats_takes_and_gives_a_message_and_keeps_it_in_a_stream(nats_server: str):
     import nats

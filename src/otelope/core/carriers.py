@@ -131,12 +131,6 @@ class Fields(Mapped):
         return None
 
 
-class Bodies(Mapped):
-    """Messages that have no headers, as in Redis's lists and channels."""
-
-    headers = False
-
-
 class Http:
     """HTTP headers as pairs of bytes (ASGI) or in an object that can say them so."""
 
@@ -170,7 +164,6 @@ class Bare(Mapped):
 
 MAPPING = Mapped()
 FIELDS = Fields()
-BODIES = Bodies()
 PAIRS = Pairs()
 HTTP = Http()
 BARE = Bare()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from otelope.core.call import Call
 from otelope.core.carriers import FIELDS, text
 from otelope.core.message import Message
 from otelope.core.operation import type_of
@@ -41,10 +42,36 @@ def bodies(channel: Any, *values: Any) -> list[Message]:
     return [Message(text(channel), value) for value in values]
 
 
+def queues(client: Any) -> bool:
+    """Whether commands wait in this client until it executes them, as in redis-py's pipelines."""
+    return bool(
+        getattr(client, "explicit_transaction", False) or not getattr(client, "watching", True)
+    )
+
+
+def at_once(client: Any, channel: Any, *values: Any) -> list[Message]:
+    """What a command puts into a list, or publishes; nothing where it waits in the client."""
+    return [] if queues(client) else bodies(channel, *values)
+
+
+def heard(item: Any) -> list[Message]:
+    """What was published, of all that a subscriber is told."""
+    match item:
+        case {"type": "message" | "pmessage" | "smessage", "channel": channel, "data": data}:
+            return bodies(channel, data)
+    return []
+
+
 def keys(given: Any) -> list[str]:
     """The keys that a command asks, given as one, as several or with something for each."""
     one = isinstance(given, str | bytes | memoryview)
     return [text(key) for key in ((given,) if one else given)]
+
+
+def asked(call: Call) -> list[str]:
+    """The keys that a command asks, by their names in redis-py and the clients made of it."""
+    names = ("streams", "keys", "args", "name", "first_list", "src")
+    return keys(next(filter(None, map(call.__getitem__, names)), ()))
 
 
 def taken(answer: Any, key: Any = None) -> list[Message]:
@@ -107,21 +134,29 @@ def put(commands: Iterable[Command]) -> Numbered:
             yield from ((place, each) for each in bodies(*words[1:]))
 
 
-def with_fields(commands: Iterable[Command], fields: Mapping[int, Any]) -> list[Command]:
-    """The commands, of which those at these places add entries with these fields."""
-    return [
-        (_with_fields(words, fields[place]) if place in fields else words, options)
-        for place, (words, options) in enumerate(commands)
+def messages_of(found: Callable[[Iterable[Command]], Numbered]) -> Callable[[Call], list[Message]]:
+    """What the commands that a pipeline executes send; `added` or `put` finds it."""
+    return lambda call: [message for _, message in found(call["commands"])]
+
+
+def stamped(call: Call, fields: Sequence[Any]) -> None:
+    """Let the commands that a pipeline executes add these fields, for each new entry its own."""
+    commands = list(call["commands"])
+    for (place, _), new in zip(added(call["commands"]), fields, strict=True):
+        if new is not None:
+            words, options = commands[place]
+            commands[place] = (_with_fields(words, new), options)
+    call["commands"] = commands
+
+
+def errors_of(
+    found: Callable[[Iterable[Command]], Numbered],
+) -> Callable[[Any, Call], list[str | None]]:
+    """For each message the error among the answers to a pipeline's commands."""
+    return lambda answers, call: [
+        type_of(answers[place]) if isinstance(answers[place], Exception) else None
+        for place, _ in found(call["commands"])
     ]
-
-
-def errors(answers: Iterable[Any]) -> dict[int, str]:
-    """The errors among the answers to commands, by place."""
-    return {
-        place: type_of(answer)
-        for place, answer in enumerate(answers)
-        if isinstance(answer, Exception)
-    }
 
 
 def _with_fields(words: Sequence[Any], fields: Mapping[Any, Any]) -> tuple[Any, ...]:

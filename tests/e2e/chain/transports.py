@@ -10,6 +10,7 @@ import urllib.parse
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 RECEIVERS = ("orders", "payments", "shop")
@@ -168,6 +169,59 @@ def aws(address: str, run: str, mode: str) -> Iterator[str]:
 
     with _in_thread(relay):
         yield address
+
+
+@contextmanager
+def redis(url: str, run: str, kept: str) -> Iterator[str]:
+    """
+    A relay from ``KEY.bare`` to ``KEY``.
+
+    Args:
+        url: The server's.
+        run: What the keys and channels begin with.
+        kept: What keeps a message: a ``stream`` with a group of workers, a ``list`` or nothing.
+    """
+    from redis import Redis
+
+    keys = [f"{run}.{receiver}" for receiver in RECEIVERS]
+    bare = [key + BARE for key in keys]
+    relay = {"stream": _relay_streams, "list": _relay_lists}.get(kept, _relay_published)
+    with (
+        Redis.from_url(url, protocol=2) as client,
+        client.pubsub(ignore_subscribe_messages=True) as subscriber,
+    ):
+        if kept == "stream":
+            for key in keys:
+                client.xgroup_create(key, "workers", "0", mkstream=True)
+        elif kept == "nothing":
+            subscriber.subscribe(*bare)
+            for _ in bare:
+                subscriber.get_message(timeout=30)
+        with _in_thread(lambda stopped: relay(stopped, client, subscriber, bare)):
+            yield url
+        client.delete(*keys, *bare)
+
+
+def _relay_streams(stopped: threading.Event, client: Any, _: Any, bare: list[str]) -> None:
+    after: dict[Any, Any] = dict.fromkeys(bare, "0")
+    while not stopped.is_set():
+        for stream, entries in dict(client.xread(after, block=100)).items():
+            for id_, fields in entries:
+                after[stream.decode()] = id_
+                client.xadd(stream.decode().removesuffix(BARE), {"order": fields[b"order"]})
+
+
+def _relay_lists(stopped: threading.Event, client: Any, _: Any, bare: list[str]) -> None:
+    while not stopped.is_set():
+        if got := client.blpop(bare, timeout=1):
+            client.rpush(got[0].decode().removesuffix(BARE), got[1])
+
+
+def _relay_published(stopped: threading.Event, client: Any, subscriber: Any, _: Any) -> None:
+    while not stopped.is_set():
+        message = subscriber.get_message(timeout=0.1)
+        if message is not None:
+            client.publish(message["channel"].decode().removesuffix(BARE), message["data"])
 
 
 @contextmanager

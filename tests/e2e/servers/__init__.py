@@ -13,6 +13,7 @@ from tests.e2e.servers.nats import nats
 from tests.e2e.servers.postgresql import postgresql
 from tests.e2e.servers.processes import Missing
 from tests.e2e.servers.rabbitmq import rabbitmq
+from tests.e2e.servers.redis import redis
 
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "nats",
     "postgresql",
     "rabbitmq",
+    "redis",
 ]
 
 SERVERS = {
@@ -33,4 +35,5 @@ SERVERS = {
     "nats": nats,
     "postgresql": postgresql,
     "rabbitmq": rabbitmq,
+    "redis": redis,
 }

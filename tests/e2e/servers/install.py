@@ -33,6 +33,7 @@ PACKAGES = {
     "epmd": "erlang-base",
     f"{POSTGRESQL}/*/bin/postgres": "postgresql",
     "nats-server": "nats-server",
+    "redis-server": "redis-server",
     FAKETIME: "libfaketime",
 }
 POLICY = Path("/usr/sbin/policy-rc.d")

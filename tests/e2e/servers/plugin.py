@@ -1,8 +1,8 @@
 """
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
-`kafka_server`, `rabbitmq_server`, `nats_server`, `aws_server`, `postgresql_server` and
-`jaeger_server` are addresses, and `kafka_mock` that of librdkafka's own cluster, which needs
+`kafka_server`, `rabbitmq_server`, `nats_server`, `aws_server`, `redis_server`, `postgresql_server`
+and `jaeger_server` are addresses, and `kafka_mock` that of librdkafka's own cluster, which needs
 nothing but confluent-kafka. Each test has a `clickhouse_server` of its own, which it may stop,
 kill and start again.
 """
@@ -123,6 +123,12 @@ def nats_server() -> str:
 def aws_server() -> str:
     """The address of what serves SQS, SNS and EventBridge, ``http://…``."""
     return _address("aws")
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> str:
+    """The address of a Redis, ``redis://…``."""
+    return _address("redis")
 
 
 @pytest.fixture(scope="session")

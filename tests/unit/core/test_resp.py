@@ -12,11 +12,12 @@ from otelope.core.resp import (
     bodies,
     entries,
     entry,
-    errors,
+    errors_of,
     keys,
+    messages_of,
     put,
+    stamped,
     taken,
-    with_fields,
 )
 
 
@@ -88,8 +89,9 @@ def test_fields_begin_behind_the_id(options, id_):
     commands = [(("SET", "a", 1), {}), (words, {"o": 1})]
     ((place, message),) = added(commands)
     assert (place, message) == (1, Message("orders", BODY, {"order": BODY, "x": 1}))
-    written = with_fields(commands, {place: {"order": BODY, "x": 1, "tracestate": "t"}})
-    assert written == [commands[0], ((*words, "tracestate", "t"), {"o": 1})]
+    call = {"commands": commands}
+    stamped(call, [{"order": BODY, "x": 1, "tracestate": "t"}])
+    assert call["commands"] == [commands[0], ((*words, "tracestate", "t"), {"o": 1})]
     assert commands[1] == (words, {"o": 1})
 
 
@@ -114,8 +116,10 @@ def test_keys_are_text_however_they_are_given():
     assert keys(memoryview(b"a")) == ["a"]
 
 
-def test_errors_are_those_among_the_answers():
-    assert errors([1, ValueError("x"), None, KeyError()]) == {1: "ValueError", 3: "KeyError"}
+def test_an_error_among_the_answers_is_that_of_all_its_command_put():
+    call = {"commands": [(("GET", "a"), {}), (("RPUSH", "a", 1, 2), {}), (("RPUSH", "b", 3), {})]}
+    assert [message.channel for message in messages_of(put)(call)] == ["a", "a", "b"]
+    assert errors_of(put)([KeyError(), ValueError("x"), 1], call) == ["ValueError"] * 2 + [None]
 
 
 class TestFields:
