@@ -105,7 +105,9 @@ class Patches:
         self._active = False
         for owner, name, original, ours in reversed(self._undos):
             # What another instrumentation has wrapped since stays; ours only passes calls on.
-            if inspect.getattr_static(owner, name, None) is not ours:
+            # Its `unwrap` leaves ours behind as a class hands it out: bound, to nothing.
+            there = inspect.getattr_static(owner, name, None)
+            if there is not ours and getattr(there, "_self_parent", None) is not ours:
                 continue
             if original is _MISSING:
                 delattr(owner, name)
