@@ -68,7 +68,7 @@ def names_read(site):
         return subscripts(functions_of(function), "asked") if is_named(function) else set()
     if isinstance(site, Send):
         return subscripts(functions_of(site.message), "call", "where")
-    if isinstance(site, SendMany) and is_named(site.messages):
+    if isinstance(site, SendMany):
         return subscripts(functions_of(site.messages), "call")
     return set()
 
