@@ -181,11 +181,11 @@ class Service:
         """Send the first messages, when all who receive are there: nobody keeps them."""
         run = self.work.inbox.removesuffix(self.work.service)
         channels = [f"{run}{receiver}" for receiver in RECEIVERS]
-        first = self.work.first()
-        while first and not self.work.stopped:
+        while self.work.starts and not self.work.stopped:
             heard = await _answered(self.client.pubsub_numsub(*channels))
             if all(count for _, count in heard):
-                await self.send(first)
+                # Only now: what waits in the outbox is sent by another service.
+                await self.send(self.work.first())
                 return
             await self.pause(0.05)
 

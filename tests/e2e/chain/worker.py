@@ -68,6 +68,11 @@ class Work:
         """Whether this service only sends what others wrote into the table."""
         return self.service == "relay"
 
+    @property
+    def starts(self) -> bool:
+        """Whether this service sends the commands that start the chains."""
+        return bool(self._first)
+
     def first(self) -> list[Message]:
         """The commands that start the chains."""
         return [out for command in self._first for out in self._out(command, "orders")]
