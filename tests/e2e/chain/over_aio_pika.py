@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -12,17 +11,11 @@ from aio_pika import Message, connect_robust
 
 
 def run(work: Any, mode: str) -> None:
-    asyncio.run(_until_stopped(work, mode))
-
-
-async def _until_stopped(work: Any, mode: str) -> None:
-    task = asyncio.ensure_future(_work(work, mode))
-    # What asks in turns sees `work.stopped`: aiormq 6.9 lost 68 of 300 cancellations of a `get`.
-    if mode != "get":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
+    if mode == "get":
+        # It sees `work.stopped`: aiormq 6.9 lost 68 of 300 cancellations of a `get`.
+        asyncio.run(_work(work, mode))
+    else:
+        work.run_until_cancelled(_work(work, mode))
 
 
 async def _work(work: Any, mode: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,15 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 
 def run(work: Any, mode: str) -> None:
-    asyncio.run(_until_stopped(work, mode))
-
-
-async def _until_stopped(work: Any, mode: str) -> None:
-    task = asyncio.ensure_future(_work(work, mode))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await asyncio.wait([task])
-    if not task.cancelled():
-        task.result()
+    work.run_until_cancelled(_work(work, mode))
 
 
 async def _work(work: Any, mode: str) -> None:

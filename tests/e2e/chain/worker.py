@@ -9,6 +9,7 @@ which the service `relay` sends it later.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import signal
@@ -16,7 +17,7 @@ import sqlite3
 import sys
 import time
 
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -102,6 +103,18 @@ class Work:
                 [time.time() - RELAY_AFTER_SECONDS],
             ).fetchall()
         yield from (Message(*row) for row in rows)
+
+    def run_until_cancelled(self, service: Coroutine[Any, Any, None]) -> None:
+        """Run a service that SIGTERM cancels."""
+
+        async def run() -> None:
+            task = asyncio.ensure_future(service)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            await asyncio.wait([task])
+            if not task.cancelled():
+                task.result()
+
+        asyncio.run(run())
 
     def _out(self, sent: dict[str, Any], receiver: str) -> list[Message]:
         via = sent["payload"]["via"]
