@@ -23,12 +23,12 @@ import grpc
 
 from benchmarks.scratch import scratch
 from benchmarks.shop import Exported, exported
+from examples.running.ports import free_port
 from examples.running.processes import Failed, Processes
 from examples.running.servers import start_otelope
 from otelope.store import open_store
 from otelope.store.questions import health
 from tests.e2e.pipeline.backend import Backend
-from tests.e2e.servers.processes import free_port
 
 
 _CHAINS = 10_000  # of ten envelopes, each with its delivery: 200,000 records

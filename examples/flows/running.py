@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from examples.flows.adapters.database import SqlDatabase
 from examples.flows.flow import Flow, Program
 from examples.flows.service import ORDERS, SHIPPING
 from examples.running.environments import instrument, instrumented
+from examples.running.ports import free_port
 from examples.running.processes import Processes
 from examples.running.servers import SECONDS_TO_START, EmbeddedKafka, Otelope
 from otelope import Envelope
@@ -86,7 +86,8 @@ class Running:
         }
         for database in self.databases.values():
             database.create()
-        self._ports = {each.name: _free_port() for each in flow.programs if each.http}
+        # Also after a restart the others find it there.
+        self._ports = {each.name: free_port() for each in flow.programs if each.http}
         self._client = httpx.Client(trust_env=False, timeout=30)
         for program in flow.programs:
             self._start(program)
@@ -184,10 +185,3 @@ class Running:
 
     def _die_after(self, program: str) -> Path:
         return self._directory / f"{program}.die-after"
-
-
-def _free_port() -> int:
-    # Also after a restart the others find it there.
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

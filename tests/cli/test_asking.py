@@ -7,12 +7,12 @@ import os
 import socket
 import subprocess
 
-from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
 
+from examples.running.ports import free_port
 from otelope.cli.find import envelope_table
 from otelope.cli.render import tree_lines
 from otelope.cli.style import Style
@@ -32,11 +32,6 @@ from tests.cli.story import (
 
 ROOT = f"{LINEAGE}-a000-000000000001"
 DEEP = "5000aaaa-53c1-8d27"
-
-
-def free_port():
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        return taken.getsockname()[1]
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ import pytest
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
+from examples.running.ports import free_port
 from otelope.collector.otlp import log_rows
 from otelope.store import Server, open_store
 from tests.certificates import make_certificate
 from tests.cli.conftest import Lines, Program, environment, program
 from tests.cli.story import export_request, order, process_request, walk
-from tests.cli.test_asking import free_port
 from tests.e2e.servers.clickhouse import ClickHouse, clickhouse
 from tests.store.made import envelope_record, keep, make_tables
 

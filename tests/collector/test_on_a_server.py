@@ -11,11 +11,11 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
+from examples.running.ports import free_port
 from otelope.model.identity import new_id
 from otelope.store import Server, open_store, questions
 from tests.collector.running import Running, running
 from tests.e2e.servers.clickhouse import ClickHouse, clickhouse
-from tests.e2e.servers.processes import free_port
 from tests.store.made import delivery_record, envelope_record, make_tables, request
 
 

@@ -15,10 +15,10 @@ import pytest
 
 from examples.demo.expected import DECLINED, PAID, Step, step_of
 from examples.running.environments import instrument, instrumented, plain
+from examples.running.ports import free_port
 from examples.running.processes import Failed, Processes
 from examples.running.servers import SECONDS_TO_START, start_otelope
 from tests.e2e.servers import Missing, apache_kafka
-from tests.e2e.servers.processes import free_port
 from tests.packaging.compose import ROOT, services
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from examples.running.ports import free_port
 from tests.e2e.servers import Missing
 from tests.e2e.servers.go_programs import jaeger_program, otelcol
-from tests.e2e.servers.processes import free_port, running
+from tests.e2e.servers.processes import running
 from tests.packaging.compose import ROOT, configuration, services
 
 

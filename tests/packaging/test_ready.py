@@ -14,7 +14,7 @@ from threading import Thread
 
 import pytest
 
-from tests.e2e.servers.processes import free_port
+from examples.running.ports import free_port
 
 
 READY = Path(__file__).parents[2] / "tools/ready.py"

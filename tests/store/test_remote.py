@@ -10,13 +10,13 @@ from threading import Thread
 
 import pytest
 
+from examples.running.ports import free_port
 from otelope.model.identity import new_id
 from otelope.store import CannotOpenError, Server, StoreError, open_store, questions
 from otelope.store.remote import RemoteEngine
 from otelope.store.server import Host
 from tests.certificates import make_certificate
 from tests.e2e.servers.clickhouse import clickhouse
-from tests.e2e.servers.processes import free_port
 from tests.store.made import envelope_record, keep, make_tables
 
 

@@ -21,10 +21,10 @@ from typing import Any
 import httpx
 
 from examples.running.environments import plain
+from examples.running.ports import free_port
 from examples.running.processes import Processes
 from tests.e2e.servers.clickhouse import ClickHouse
 from tests.e2e.servers.go_programs import ROOT, otelcol
-from tests.e2e.servers.processes import free_port
 
 
 CONFIGURATIONS = ROOT / "collector-config"

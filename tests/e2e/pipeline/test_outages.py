@@ -14,6 +14,7 @@ import pytest
 
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from examples.running.ports import free_port
 from otelope.model.identity import new_id
 from otelope.model.semconv import CONTRACT_DECLARED, CONTRACT_LEFT, PARENT_LAG_MS, SEND_LAG_MS
 from tests.e2e.pipeline.application import Load, settle
@@ -21,7 +22,6 @@ from tests.e2e.pipeline.backend import Backend
 from tests.e2e.pipeline.sending import send
 from tests.e2e.servers.jaeger_answers import services_of
 from tests.e2e.servers.jaeger_server import Jaeger, running_jaeger
-from tests.e2e.servers.processes import free_port
 from tests.store.made import envelope_record, request
 
 

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from examples.running.ports import free_port
 from tests.e2e.servers.cache import cached
-from tests.e2e.servers.processes import Missing, free_port, running
+from tests.e2e.servers.processes import Missing, running
 
 
 HERE = Path(__file__).parent / "kafka"

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from tests.e2e.servers.processes import await_line, lasting_port, stop_group
+from examples.running.ports import free_port
+from tests.e2e.servers.processes import await_line, stop_group
 
 
 # What `clickhouse_front` says once it answers. It is not imported here: it loads the engine.
@@ -50,7 +51,7 @@ class ClickHouse:
         self._process: subprocess.Popen[bytes] | None = None
         self._user, self._password = user, password
         self._scheme = "https" if secure else "http"
-        self.port = lasting_port()
+        self.port = free_port()
 
     @property
     def address(self) -> str:

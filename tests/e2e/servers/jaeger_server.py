@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from examples.running.ports import free_port
 from tests.e2e.servers.go_programs import JAEGER, jaeger_program
-from tests.e2e.servers.processes import free_port, running
+from tests.e2e.servers.processes import running
 
 
 class Jaeger(NamedTuple):

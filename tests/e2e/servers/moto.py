@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.servers.processes import Missing, free_port, running
+from examples.running.ports import free_port
+from tests.e2e.servers.processes import Missing, running
 
 
 @contextmanager
