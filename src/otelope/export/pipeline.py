@@ -30,6 +30,8 @@ _logger = logging.getLogger("otelope")
 
 # Seconds that a fork waits for an import at most; those of grpc and requests take 0.1 to 0.4.
 _LONGEST_HOLD = 2.0
+# And for what is being sent; longer calls than this are of a collector in trouble.
+_LONGEST_CALL = 0.5
 
 # Exporters of the processes this one was forked from. Their connections must neither be used nor
 # closed here: closing says goodbye on a socket that is the parent's.
@@ -121,10 +123,16 @@ class Pipeline:
         return delivered
 
     def before_fork(self) -> None:
-        """Hold: a module that a thread is importing would stay half imported in the child."""
+        """
+        Hold: a module that a thread is importing would stay half imported in the child.
+
+        And gRPC 1.85, forked while it is called, aborted or hung 2 children of 500.
+        """
+        senders = self._exporter.senders
         # Bounded, should that import wait for a lock of the thread that forks.
-        if self._exporter.senders.connecting.acquire(timeout=_LONGEST_HOLD):
+        if senders.connecting.acquire(timeout=_LONGEST_HOLD):
             self._held.add(threading.get_ident())
+            senders.wait_until_idle(_LONGEST_CALL)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""

@@ -104,7 +104,9 @@ class Senders:
         self._threads = 0
         self._transport: Transport | None = None
         self.connecting = threading.Lock()
-        """Held while the transport is opened, which imports it."""
+        """Held while the transport is opened, which imports it, and where a sending begins."""
+        self._on_their_way = 0
+        self._ended = threading.Condition()
         self._stopped = False
 
     def connect(self) -> None:
@@ -113,6 +115,11 @@ class Senders:
             self._connected()
         except Exception:  # as in `_attempt`
             _logger.debug("The transport could not be opened ahead", exc_info=True)
+
+    def wait_until_idle(self, timeout: float) -> bool:
+        """Wait, seconds, until nothing is on its way, while `connecting` lets nothing begin."""
+        with self._ended:
+            return self._ended.wait_for(lambda: not self._on_their_way, timeout)
 
     def send(self, batch: Batch, busy: int) -> None:
         """
@@ -155,20 +162,29 @@ class Senders:
         # The one place in this thread that catches everything: a batch must outlive whatever a
         # library raises.
         try:
-            return attempt(self._connected(), self._wrap, batch)
+            transport = self._connected(sends=True)
+            try:
+                return attempt(transport, self._wrap, batch)
+            finally:
+                with self._ended:
+                    self._on_their_way -= 1
+                    self._ended.notify_all()
         except Exception as error:
             if not self._stopped:
                 _logger.debug("A transport raised unexpectedly", exc_info=True)
             reason = str(error) if isinstance(error, Unavailable) else _described(error)
             return Attempt(batch, remaining=batch.entries, unavailable=reason)
 
-    def _connected(self) -> Transport:
+    def _connected(self, *, sends: bool = False) -> Transport:
         with self.connecting:
             if self._transport is None:
                 transport = self._connect()
                 self._transport = transport
                 if self._stopped:
                     transport.close()
+            if sends:
+                with self._ended:
+                    self._on_their_way += 1
             return self._transport
 
 
