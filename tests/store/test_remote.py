@@ -36,9 +36,14 @@ def answering(reply: bytes) -> Iterator[int]:
         with suppress(OSError):
             while True:
                 connection, _ = listener.accept()
-                with connection:
+                connection.settimeout(10)
+                with connection, suppress(OSError):
                     connection.recv(65_536)
                     connection.sendall(reply)
+                    connection.shutdown(socket.SHUT_WR)
+                    # Closed with something unread, it would be reset, and the answer lost.
+                    while connection.recv(65_536):
+                        pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = Thread(target=serve)
