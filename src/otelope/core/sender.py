@@ -252,7 +252,6 @@ class Sending:
         "_again",
         "_around",
         "_before",
-        "_current",
         "_envelope",
         "_envelope_span_id",
         "_lasts",
@@ -394,7 +393,7 @@ class Together:
         followed = self._followed
         if len(followed) == 1:
             followed[0].__enter__()
-        else:
+        elif followed:  # else what is being sent around it stays
             _sending.set(tuple(sending.what for sending in followed))
 
     def leave(self) -> None:

@@ -114,6 +114,23 @@ def test_exception_is_the_same_object_and_every_sendings_error(client, service, 
     assert here() == 0
 
 
+def test_a_call_without_envelopes_does_not_hide_the_sending_that_it_is_within(client, service):
+    sent = make()
+
+    class Calls(list):
+        def append(self, call):
+            super().append(call)
+            if len(self) == 1:
+                client.send_many("orders", [(b"plain", None)])
+            elif len(self) == 2:
+                client.send("orders", sent.body)
+
+    client.calls = Calls()
+    client.send("orders", sent.body)
+    assert len(client.calls) == 3
+    assert [span_spot(span) for span in service.spans("send")] == [sent.spot]
+
+
 class TestCoroutines:
     def test_what_answers_with_a_coroutine_sends_when_that_is_awaited(self, client, service):
         sent = make()
