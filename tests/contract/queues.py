@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from abc import ABC, abstractmethod
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -39,7 +40,7 @@ def arn(service, name):
     return f"arn:aws:{service}:{ACCESS['region_name']}:{_ACCOUNT}:{name}"
 
 
-class Queues:
+class Queues(ABC):
     """
     One style of use; its subclasses make the clients.
 
@@ -208,8 +209,9 @@ class Queues:
             finally:
                 del self._clients[service]
 
+    @abstractmethod
     def _connected(self, service):
-        raise NotImplementedError
+        """A client of this service, as an asynchronous context."""
 
 
 async def _said(client, operation, params, *, positional):
