@@ -25,6 +25,7 @@ SHORTEST_PREFIX = 6
 _MOST_ENVELOPES = 100_000
 _MOST_CANDIDATES = 20
 _MOST_ROWS = 10_000
+_FIRST_NANOSECOND = -(1 << 63)
 _LAST_NANOSECOND = (1 << 63) - 1
 _ONE_BLOCK = 1_000_000  # µs
 _IDS_AT_ONCE = 4000
@@ -138,7 +139,7 @@ def find(
         type=type,
         source=source,
         channel=channel,
-        since=_nanoseconds(since, 0),
+        since=_nanoseconds(since, _FIRST_NANOSECOND),
         until=_nanoseconds(until, _LAST_NANOSECOND),
         failed=-1 if failed is None else int(failed),
         stuck=_nanoseconds(time.time() * 1000 - STUCK_AFTER_MS, 0) if stuck else 0,
@@ -195,7 +196,7 @@ def processes(store: Store, limit: int = 1000) -> list[dict[str, Any]]:
 def interactions(store: Store, since: float = 0, limit: int = 1000) -> list[dict[str, Any]]:
     """Who caused what in whom since a moment (Unix ms, to the hour), the most frequent first."""
     names = ("parent_source", "source", "parent_type", "type", "channel", "count", "last")
-    rows = store.ask("interactions", since=_nanoseconds(since, 0), limit=limit)
+    rows = store.ask("interactions", since=_nanoseconds(max(0, since), 0), limit=limit)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 
@@ -292,7 +293,7 @@ def _positions(cursor: str) -> tuple[tuple[int, str], tuple[int, str]]:
 def _nanoseconds(moment: float | None, default: int) -> int:
     if moment is None:
         return default
-    return max(0, min(int(moment * 1_000_000), _LAST_NANOSECOND))
+    return max(_FIRST_NANOSECOND, min(int(moment * 1_000_000), _LAST_NANOSECOND))
 
 
 def _json_or_text(text: str) -> Any:
