@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-import socket
-
 import pytest
 
+from examples.running.ports import free_port
 from otelope.core.settings import Settings
 from otelope.export.pipeline import Pipeline
 from tests.export.collectors import GrpcCollector, HttpCollector
@@ -49,6 +48,4 @@ def make_pipeline():
 
 @pytest.fixture
 def unused_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_port()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 import time
 
 import pytest
@@ -286,6 +287,46 @@ def test_compression_headers_and_timeout_of_the_environment(collector, make_pipe
     assert metadata["x-team"] == "shop"
     if collector.protocol != "grpc":  # gRPC's core hides the encoding from handlers
         assert metadata["content-encoding"] == "gzip"
+
+
+@pytest.fixture
+def held(collector):
+    """The collector answers when this is set, and has been asked; in the end it does anyhow."""
+    asked, answers = threading.Event(), threading.Event()
+
+    def judge(_):
+        asked.set()
+        assert answers.wait(30)
+
+    collector.judge = judge
+    yield asked, answers
+    answers.set()
+
+
+def test_a_fork_waits_for_what_is_being_sent(collector, make_pipeline, held, monkeypatch):
+    monkeypatch.setattr("otelope.export.pipeline._LONGEST_CALL", 20)
+    asked, answers = held
+    pipeline = make_pipeline()
+    pipeline(envelope_record())
+    assert asked.wait(20)
+    assert collector.requests == []
+    threading.Timer(0.1, answers.set).start()
+    pipeline.before_fork()
+    assert len(collector.requests) == 1
+    pipeline.after_fork_in_parent()
+    assert pipeline.flush(10)
+
+
+def test_a_fork_does_not_wait_for_a_collector_in_trouble(collector, make_pipeline, held):
+    asked, answers = held
+    pipeline = make_pipeline()
+    pipeline(envelope_record())
+    assert asked.wait(20)
+    pipeline.before_fork()
+    assert collector.requests == []
+    pipeline.after_fork_in_parent()
+    answers.set()
+    assert pipeline.flush(10)
 
 
 @pytest.mark.slow

@@ -196,6 +196,7 @@ def processes(store: Store, limit: int = 1000) -> list[dict[str, Any]]:
 def interactions(store: Store, since: float = 0, limit: int = 1000) -> list[dict[str, Any]]:
     """Who caused what in whom since a moment (Unix ms, to the hour), the most frequent first."""
     names = ("parent_source", "source", "parent_type", "type", "channel", "count", "last")
+    # An hour is a DateTime, which has none before 1970.
     rows = store.ask("interactions", since=_nanoseconds(max(0, since), 0), limit=limit)
     return [dict(zip(names, row, strict=True)) for row in rows]
 
