@@ -98,7 +98,13 @@ class Store:
     def __init__(self, url: str) -> None:
         self._client = httpx.Client(base_url=url, trust_env=False, timeout=30)
 
-    def nodes(self, root: str, length: int, pause: Callable[[float], None]) -> list[Node]:
+    def nodes(
+        self,
+        root: str,
+        length: int,
+        pause: Callable[[float], None],
+        complete: Callable[[list[Node]], bool] = lambda _: True,
+    ) -> list[Node]:
         """
         The envelopes of the chain from this root, as soon as all are there and handled.
 
@@ -106,9 +112,10 @@ class Store:
             root: The id of the first.
             length: How many there are.
             pause: Lets time pass; raises when something has gone wrong meanwhile.
+            complete: Whether nothing more is to come, when all are there.
         """
         return _awaited(
-            lambda: self._nodes(root, length),
+            lambda: self._nodes(root, length, complete),
             pause,
             lambda: self._client.get(f"/api/tree/{root}").text,
         )
@@ -117,16 +124,23 @@ class Store:
         """These envelopes with their spans, as soon as all are there."""
         return _awaited(lambda: self._with_spans(nodes), time.sleep, lambda: nodes)
 
+    def interactions(self, type_: str, source: str) -> list[dict[str, Any]]:
+        """What caused envelopes of this type and source, and how many."""
+        found: list[dict[str, Any]] = self._client.get("/api/interactions").json()
+        return [each for each in found if (each["type"], each["source"]) == (type_, source)]
+
     def close(self) -> None:
         self._client.close()
 
-    def _nodes(self, root: str, length: int) -> list[Node] | None:
+    def _nodes(
+        self, root: str, length: int, complete: Callable[[list[Node]], bool]
+    ) -> list[Node] | None:
         answer = self._client.get(f"/api/tree/{root}")
         if answer.status_code != httpx.codes.OK:
             return None
         nodes = list(_line(answer.json()["root"]))
-        complete = len(nodes) == length and all(node["deliveries"] for node in nodes)
-        return nodes if complete else None
+        there = len(nodes) == length and all(node["deliveries"] for node in nodes)
+        return nodes if there and complete(nodes) else None
 
     def _with_spans(self, nodes: list[Node]) -> Chain | None:
         stand_at = {
