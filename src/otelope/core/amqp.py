@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from otelope.core.message import Message
@@ -30,17 +31,37 @@ def amqp_message(
         body: As it is on the wire.
         redelivered, receipt: As in `Message`.
     """
-    channel = ":".join(part for part in (exchange, routing_key) if part)
     if properties is None:
+        channel = _channel(exchange, routing_key)
         return Message(channel, body, redelivered=redelivered, receipt=receipt)
-    headers = properties.headers
+    said = {name: getattr(properties, name) for name in _NATIVE}
+    told = {"redelivered": redelivered, "receipt": receipt}
+    return message_beside(exchange, routing_key, properties.headers, said, body, **told)
+
+
+def message_beside(
+    exchange: str | None,
+    routing_key: str | None,
+    headers: Mapping[str, Any] | None,
+    properties: Mapping[str, Any],
+    body: Any,
+    **known: Any,
+) -> Message:
+    """
+    A message whose headers stand beside its properties, which are a mapping.
+
+    Else as `amqp_message`; what else is known of it is as in `Message`.
+    """
     before = headers.get(_DELIVERED_BEFORE) if headers else None
     return Message(
-        channel,
+        _channel(exchange, routing_key),
         body,
         headers,
-        {name: getattr(properties, name) for name in _NATIVE},
+        {name: properties.get(name) for name in _NATIVE},
         before + 1 if isinstance(before, int) else None,
-        redelivered,
-        receipt=receipt,
+        **known,
     )
+
+
+def _channel(exchange: str | None, routing_key: str | None) -> str:
+    return ":".join(part for part in (exchange, routing_key) if part)

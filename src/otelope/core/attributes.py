@@ -22,12 +22,12 @@ def attributes_of(
 
     Args:
         message, envelope: What is sent or handled.
-        system: The value of ``messaging.system``.
+        system: The value of ``messaging.system``, unless the message says another.
         operation: Name and type of the operation: ``create``, ``send`` or ``process``.
         kind: The kind of a type, where the envelope itself does not say.
     """
     attributes = _about(envelope, kind)
-    attributes[semconv.MESSAGING_SYSTEM] = system
+    attributes[semconv.MESSAGING_SYSTEM] = message.system or system
     attributes[semconv.MESSAGING_OPERATION_NAME] = operation
     attributes[semconv.MESSAGING_OPERATION_TYPE] = operation
     if message.channel:

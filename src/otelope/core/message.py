@@ -21,6 +21,8 @@ class Message(NamedTuple):
         transport_id: The broker's own id of this message, for ``messaging.message.id``.
         receipt: What the library calls this delivery of it when it is acknowledged or refused;
             compared with what `Settle` says. None where nothing is.
+        system: The value of ``messaging.system``, where one client speaks to many systems and a
+            message says to which; else the adapter's.
     """
 
     channel: str | None
@@ -31,3 +33,4 @@ class Message(NamedTuple):
     redelivered: bool | None = None
     transport_id: str | None = None
     receipt: Any = None
+    system: str | None = None

@@ -163,7 +163,8 @@ class Receiver:
             part = arrivals[first : first + MAX_LINKS]
             channels = {arrival.message.channel for arrival in part}
             channel = channels.pop() if len(channels) == 1 else None
-            attributes = attributes_of_batch(len(part), channel, adapter.system)
+            system = part[0].message.system or adapter.system
+            attributes = attributes_of_batch(len(part), channel, system)
             span = self._shared.tracing.start(
                 f"process {channel}" if channel else "process",
                 SpanKind.CONSUMER,

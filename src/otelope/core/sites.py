@@ -425,24 +425,57 @@ class Process:
 
     def _delivered(self, wrapping: Wrapping, callback: Callable[..., Any]) -> Any:
         def handle(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
-            with self._begin(wrapping, args, kwargs) or _NOTHING:
+            with _handled(wrapping, self.message, *args, **kwargs) or _NOTHING:
                 return wrapped(*args, **kwargs)
 
         async def handle_async(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
-            with self._begin(wrapping, args, kwargs) or _NOTHING:
+            with _handled(wrapping, self.message, *args, **kwargs) or _NOTHING:
                 return await wrapped(*args, **kwargs)
 
         return _Handler(callback, handle_async if is_asynchronous(callback) else handle)
 
-    def _begin(self, wrapping: Wrapping, args: Any, kwargs: Any) -> Delivery | None:
-        delivery = None
-        with guard:
-            message = self.message(*args, **kwargs)
-            if message is not None:
-                delivery = wrapping.instrumenter.deliver([message], wrapping.adapter)
-            if delivery is not None:
-                delivery.attach()
-        return delivery
+
+@dataclass(frozen=True)
+class Handle:
+    """
+    A function of the library within which the application handles one message.
+
+    Args:
+        target: ``module:Class.method``.
+        message: What is handled; None where this call is not the application's.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    message: Callable[[Call], Message | None]
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        def handle(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            with _handled(wrapping, self.message, call) or _NOTHING:
+                return wrapped(*args, **kwargs)
+
+        async def handle_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            with _handled(wrapping, self.message, call) or _NOTHING:
+                return await wrapped(*args, **kwargs)
+
+        return handle_async if wrapping.asynchronous else handle
+
+
+def _handled(
+    wrapping: Wrapping, message_of: Callable[..., Message | None], *args: Any, **kwargs: Any
+) -> Delivery | None:
+    """The delivery that a block is, which is current in it; None where it is none."""
+    delivery = None
+    with guard:
+        message = message_of(*args, **kwargs)
+        if message is not None:
+            delivery = wrapping.instrumenter.deliver([message], wrapping.adapter)
+        if delivery is not None:
+            delivery.attach()
+    return delivery
 
 
 @dataclass(frozen=True)
