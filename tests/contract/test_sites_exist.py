@@ -12,7 +12,7 @@ import pytest
 from otelope.adapters.table import TABLE
 from otelope.core.call import parameters_of
 from otelope.core.patching import locate
-from otelope.core.sites import Operations, Process, Receive, Send, SendMany
+from otelope.core.sites import Handle, Operations, Process, Receive, Send, SendMany
 from otelope.instrumentor import unsupported
 
 
@@ -66,7 +66,7 @@ def names_read(site):
         function = site.messages
         # A lambda stands within the adapter; none of them reads a call.
         return subscripts(functions_of(function), "asked") if is_named(function) else set()
-    if isinstance(site, Send):
+    if isinstance(site, Send | Handle):
         return subscripts(functions_of(site.message), "call", "where")
     if isinstance(site, SendMany):
         return subscripts(functions_of(site.messages), "call")
@@ -106,5 +106,5 @@ def functions_of(function):
 
 def test_every_sending_reads_something():
     for _, site in SITES:
-        if isinstance(site, Send | SendMany):
+        if isinstance(site, Send | SendMany | Handle):
             assert names_read(site)

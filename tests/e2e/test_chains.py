@@ -109,6 +109,13 @@ STYLES = [
         for client in ("", "asyncio ")
         for mode, kept in REDIS.items()
     ),
+    *(
+        pytest.param(
+            Style(f"kombu {mode} {server}", f"{server}_server"), marks=getattr(pytest.mark, server)
+        )
+        for mode in ("callback", "on_message", "simple", "get")
+        for server in ("rabbitmq", "redis")
+    ),
     pytest.param(Style("http", None), marks=pytest.mark.slow),
 ]
 
@@ -230,10 +237,10 @@ def _command(sent: Sent) -> dict[str, Any]:
 def _transport(
     style: Style, address: str, run: str, processes: Processes
 ) -> AbstractContextManager[str]:
-    if style.server == "kafka_server":
-        return transports.kafka(address, run)
-    if style.server == "rabbitmq_server":
-        return transports.rabbitmq(address, run)
+    library = style.name.partition(" ")[0]
+    plain = {"kafka_server": transports.kafka, "rabbitmq_server": transports.rabbitmq}
+    if library == "kombu" or style.server in plain:
+        return (transports.kombu if library == "kombu" else plain[style.server])(address, run)
     if style.server == "nats_server":
         stream = style.name in ("nats push", "nats fetch")
         return transports.nats(address, run, stream=stream)

@@ -8,7 +8,7 @@ import threading
 import urllib.parse
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -222,6 +222,45 @@ def _relay_published(stopped: threading.Event, client: Any, subscriber: Any, _: 
         message = subscriber.get_message(timeout=0.1)
         if message is not None:
             client.publish(message["channel"].decode().removesuffix(BARE), message["data"])
+
+
+@contextmanager
+def kombu(url: str, run: str) -> Iterator[str]:
+    """
+    A relay from ``QUEUE.bare`` to ``QUEUE``, over whatever kombu speaks to.
+
+    Args:
+        url: The server's.
+        run: What the queues' names begin with.
+    """
+    from kombu import Connection, Queue
+
+    def relay(stopped: threading.Event) -> None:
+        with Connection(url) as connection:
+            names = [f"{run}.{receiver}" for receiver in RECEIVERS]
+            queues, bare = (
+                [Queue(name + suffix)(connection) for name in names] for suffix in ("", BARE)
+            )
+            for queue in queues:
+                queue.declare()
+
+            def forward(body: Any, message: Any) -> None:
+                to = message.delivery_info["routing_key"].removesuffix(BARE)
+                connection.Producer().publish(body, to)
+                message.ack()
+
+            with connection.Consumer(bare, callbacks=[forward], accept=["json"]):
+                ready.set()
+                while not stopped.is_set():
+                    with suppress(TimeoutError):
+                        connection.drain_events(timeout=0.1)
+            for queue in queues + bare:
+                queue.delete()
+
+    ready = threading.Event()
+    with _in_thread(relay):
+        assert ready.wait(30)
+        yield url
 
 
 @contextmanager
