@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 _SEND_KINDS = (SpanKind.PRODUCER, SpanKind.CLIENT)
 
-# Library, channel and envelope id.
-_What = tuple[Adapter, str | None, str]
+# System, channel and envelope id: a client may stand on another one of the same system.
+_What = tuple[str, str | None, str]
 _sending: ContextVar[tuple[_What, ...]] = ContextVar("otelope.sending", default=())
 
 
@@ -85,7 +85,7 @@ class Sender:
         envelope = self._recognise(message, adapter.carrier)
         if envelope is None or not is_instrumentation_enabled():
             return None
-        what = (adapter, message.channel, envelope.id)
+        what = (message.system or adapter.system, message.channel, envelope.id)
         if what in _sending.get():
             return None
         return self._begin(message, envelope, adapter, what, surroundings())
@@ -94,9 +94,9 @@ class Sender:
         """
         Say which headers a message gets that is sent later, by `send_ahead`.
 
-        None as of `send`; also within a sending by the same library, which has its headers.
+        None as of `send`; also within a sending by the same system, which has its headers.
         """
-        if any(by is adapter for by, _, _ in _sending.get()):
+        if any(by == adapter.system for by, _, _ in _sending.get()):
             return None
         envelope = self._recognise(message, adapter.carrier)
         if envelope is None or not is_instrumentation_enabled():
@@ -118,7 +118,7 @@ class Sender:
         envelope = self._recognise(message, adapter.carrier)
         if envelope is None or not is_instrumentation_enabled():
             return None
-        what = (adapter, channel, envelope.id)
+        what = (adapter.system, channel, envelope.id)
         return self._begin(message, envelope, adapter, what, ahead.here, ahead.origin)
 
     def _begin(

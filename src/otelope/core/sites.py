@@ -440,6 +440,9 @@ class Handle:
     """
     A function of the library within which the application handles one message.
 
+    For libraries that find its callbacks in many places: attributes, lists, methods of a subclass.
+    The message is handled once, by all of them.
+
     Args:
         target: ``module:Class.method``.
         message: What is handled; None where this call is not the application's.

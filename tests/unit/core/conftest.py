@@ -20,7 +20,16 @@ from otelope.core.kinds import kind_of
 from otelope.core.message import Message
 from otelope.core.patching import Patches
 from otelope.core.settings import Settings
-from otelope.core.sites import Iterate, Operations, Process, Receive, Send, SendMany, Settle
+from otelope.core.sites import (
+    Handle,
+    Iterate,
+    Operations,
+    Process,
+    Receive,
+    Send,
+    SendMany,
+    Settle,
+)
 from otelope.core.tracing import Tracing
 from otelope.core.transaction_sites import transactions_of
 from otelope.testing.spans import Service
@@ -48,6 +57,10 @@ def got(message, _=None):
     if message is None:
         return []
     return [Message("orders", message.body, message.headers, receipt=id(message))]
+
+
+def handed(call):
+    return next(iter(got(call["message"])), None)
 
 
 def all_sent(call):
@@ -141,6 +154,8 @@ ADAPTER = Adapter(
         Process(
             f"{CLIENT}.subscribe_through", lambda message: got(message)[0], callback="callback"
         ),
+        Handle(f"{CLIENT}.dispatch", handed),
+        Handle(f"{CLIENT}.dispatch_later", handed),
         Settle(f"{CLIENT}.acknowledge", receipts=receipts),
         Settle(f"{CLIENT}.refuse", refuses=True, receipts=receipts),
         Settle(f"{CLIENT}.commit"),
@@ -154,6 +169,14 @@ ADAPTER = Adapter(
         Settle(f"{CLIENT}.close"),
     ),
     also=(
+        Adapter(
+            system="letters",
+            carrier=MAPPING,
+            sites=(
+                Send("letters:Courier.send", sent),
+                SendMany("letters:Courier.carry", lambda _: [None]),
+            ),
+        ),
         Adapter(
             system="postcards",
             carrier=BARE,

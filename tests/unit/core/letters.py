@@ -162,6 +162,13 @@ class Client:
     def subscribe_through(self, channel, callback=None):
         self.subscribe(channel, callback)
 
+    def dispatch(self, message):
+        return self.callback(message)
+
+    async def dispatch_later(self, message):
+        await asyncio.sleep(0)
+        return await self.callback(message)
+
     def acknowledge(self, *messages):
         self.calls.append(messages)
 
@@ -199,6 +206,19 @@ class Batches:
 
     def fetch(self, count):
         return [self.client.get() for _ in range(count)]
+
+
+class Courier:
+    """A client of its own that stands on another one of the same system."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def send(self, channel, body, headers=None):
+        return self.carry(channel, body, headers)
+
+    def carry(self, *letter):
+        return self.client.send(*letter)
 
 
 class Postcards:

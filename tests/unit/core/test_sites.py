@@ -563,6 +563,15 @@ class TestLayers:
         assert headers.keys() == {"traceparent", "tracestate"}
         assert service.done() == []
 
+    def test_a_client_that_stands_on_another_sends_once(self, client, service):
+        sent = make()
+        assert letters.Courier(client).send("orders", sent.body) == "sent"
+        (span,) = service.spans("send")
+        assert span_spot(span) == sent.spot
+        ((_, _, headers),) = client.calls
+        assert headers.keys() == {"traceparent", "tracestate"}
+        assert service.done() == []
+
     def test_another_envelope_or_channel_within_it_is_another_sending(self, client, service):
         first, second = make(), make()
 
@@ -860,6 +869,43 @@ class TestProcess:
         client.callback(got)
         assert handler.seen == [(got, None)]
         assert (service.spans(), service.records) == ([], [])
+
+
+class TestHandle:
+    def test_callback_is_handled_wherever_it_comes_from(self, client, service):
+        handler, sent = Handler(), make()
+        client.callback = handler
+        got = message(sent)
+        assert client.dispatch(got) == "handled"
+        assert client.callback is handler
+        assert handler.seen == [(got, sent.id)]
+        assert told(service) == [(sent.id, "ok", None)]
+
+    def test_coroutine_is_handled_while_it_runs(self, client, service):
+        handler, sent = Handler(), make()
+        client.callback = handler.later
+        got = message(sent)
+        assert asyncio.run(client.dispatch_later(message=got)) == "handled"
+        assert handler.seen == [(got, sent.id)]
+        assert told(service) == [(sent.id, "ok", None)]
+
+    def test_what_is_no_message_is_handed_on(self, client, service):
+        handler = client.callback = Handler()
+        client.dispatch(None)
+        assert handler.seen == [(None, None)]
+        assert service.records == []
+
+    def test_exception_is_the_same_object_and_the_handlings_error(self, client, service):
+        error, sent = ValueError("no such order"), make()
+
+        def fail(_):
+            raise error
+
+        client.callback = fail
+        with pytest.raises(ValueError, match="no such order") as caught:
+            client.dispatch(message(sent))
+        assert caught.value is error
+        assert told(service) == [(sent.id, "error", "ValueError")]
 
 
 class TestPatches:
