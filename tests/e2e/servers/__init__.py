@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tests.e2e.servers.apache_kafka import apache_kafka
 from tests.e2e.servers.jaeger_server import jaeger
+from tests.e2e.servers.mosquitto import mosquitto
 from tests.e2e.servers.moto import moto
 from tests.e2e.servers.nats import nats
 from tests.e2e.servers.postgresql import postgresql
@@ -21,6 +22,7 @@ __all__ = [
     "Missing",
     "apache_kafka",
     "jaeger",
+    "mosquitto",
     "moto",
     "nats",
     "postgresql",
@@ -32,6 +34,7 @@ SERVERS = {
     "aws": moto,
     "jaeger": jaeger,
     "kafka": apache_kafka,
+    "mqtt": mosquitto,
     "nats": nats,
     "postgresql": postgresql,
     "rabbitmq": rabbitmq,

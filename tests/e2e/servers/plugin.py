@@ -1,10 +1,10 @@
 """
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
-`kafka_server`, `rabbitmq_server`, `nats_server`, `aws_server`, `redis_server`, `postgresql_server`
-and `jaeger_server` are addresses, and `kafka_mock` that of librdkafka's own cluster, which needs
-nothing but confluent-kafka. Each test has a `clickhouse_server` of its own, which it may stop,
-kill and start again.
+`kafka_server`, `rabbitmq_server`, `nats_server`, `mqtt_server`, `aws_server`, `redis_server`,
+`postgresql_server` and `jaeger_server` are addresses, and `kafka_mock` that of librdkafka's own
+cluster, which needs nothing but confluent-kafka. Each test has a `clickhouse_server` of its own,
+which it may stop, kill and start again.
 """
 
 from __future__ import annotations
@@ -117,6 +117,12 @@ def rabbitmq_server() -> str:
 def nats_server() -> str:
     """The address of a NATS with JetStream, ``nats://…``."""
     return _address("nats")
+
+
+@pytest.fixture(scope="session")
+def mqtt_server() -> str:
+    """The address of a Mosquitto, ``mqtt://…``."""
+    return _address("mqtt")
 
 
 @pytest.fixture(scope="session")
