@@ -21,6 +21,7 @@ pytestmark = pytest.mark.filterwarnings(
 MARKS = {
     "aws_server": pytest.mark.aws,
     "kafka_server": pytest.mark.kafka,
+    "mqtt_server": pytest.mark.mqtt,
     "nats_server": pytest.mark.nats,
     "rabbitmq_server": pytest.mark.rabbitmq,
     "redis_server": pytest.mark.redis,

@@ -65,6 +65,18 @@ REDIS = {
     **dict.fromkeys(("blpop", "lmove", "pipelined list"), "list"),
     **dict.fromkeys(("get_message", "listen", "handler"), "nothing"),
 }
+# What carries every style of its clients in one way.
+PLAIN = {
+    "kafka_server": transports.kafka,
+    "mqtt_server": transports.mqtt,
+    "rabbitmq_server": transports.rabbitmq,
+}
+MQTT = (
+    *(f"paho {how}" for how in ("on_message QoS 0", "on_message QoS 1", "on_message QoS 2")),
+    *(f"paho {how}" for how in ("thread", "message_callback_add")),
+    *(f"paho 3.1.1 {how}" for how in ("on_message QoS 0", "message_callback_add")),
+    *(f"aiomqtt {how}" for how in ("QoS 0", "QoS 1", "QoS 2", "3.1.1 QoS 1")),
+)
 STYLES = [
     pytest.param(Style("confluent poll", "kafka_server"), marks=pytest.mark.kafka),
     pytest.param(
@@ -88,6 +100,12 @@ STYLES = [
     pytest.param(Style("nats async for", "nats_server"), marks=pytest.mark.nats),
     pytest.param(Style("nats push", "nats_server"), marks=pytest.mark.nats),
     pytest.param(Style("nats fetch", "nats_server", batches=True), marks=pytest.mark.nats),
+    *(
+        pytest.param(
+            Style(name, "mqtt_server", headers="3.1.1" not in name), marks=pytest.mark.mqtt
+        )
+        for name in MQTT
+    ),
     *(
         pytest.param(
             Style(
@@ -237,10 +255,10 @@ def _command(sent: Sent) -> dict[str, Any]:
 def _transport(
     style: Style, address: str, run: str, processes: Processes
 ) -> AbstractContextManager[str]:
-    library = style.name.partition(" ")[0]
-    plain = {"kafka_server": transports.kafka, "rabbitmq_server": transports.rabbitmq}
-    if library == "kombu" or style.server in plain:
-        return (transports.kombu if library == "kombu" else plain[style.server])(address, run)
+    if style.name.startswith("kombu "):
+        return transports.kombu(address, run)
+    if style.server in PLAIN:
+        return PLAIN[style.server](address, run)
     if style.server == "nats_server":
         stream = style.name in ("nats push", "nats fetch")
         return transports.nats(address, run, stream=stream)

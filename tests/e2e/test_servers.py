@@ -131,6 +131,25 @@ def test_nats_takes_and_gives_a_message_and_keeps_it_in_a_stream(nats_server: st
     asyncio.run(send_and_receive())
 
 
+@pytest.mark.mqtt
+def test_mosquitto_takes_and_gives_a_message_and_keeps_a_retained_one(mqtt_server: str):
+    import aiomqtt
+
+    at = urlsplit(mqtt_server)
+
+    async def send_and_receive() -> None:
+        topic = f"t-{uuid4()}"
+        async with aiomqtt.Client(at.hostname, at.port) as client:
+            await client.publish(topic, b"body", 2, retain=True)
+            await client.subscribe(topic, 2)
+            async for message in client.messages:
+                assert (message.payload, message.qos, message.retain) == (b"body", 2, True)
+                break
+            await client.publish(topic, b"", 1, retain=True)
+
+    asyncio.run(asyncio.wait_for(send_and_receive(), 30))
+
+
 @pytest.mark.aws
 def test_moto_takes_and_gives_a_message_and_forwards_what_is_published(aws_server: str):
     import boto3

@@ -104,6 +104,15 @@ class Pairs:
         return headers
 
 
+class TextPairs(Pairs):
+    """A list of (name, text) pairs in which a name may occur again, as in MQTT 5."""
+
+    def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
+        kept = [pair for pair in self._pairs(headers) if pair[0] not in fields]
+        kept.extend(fields.items())
+        return kept
+
+
 class Fields(Mapped):
     """
     Named fields, of which one may be a body, as in an entry of a Redis stream.
@@ -165,5 +174,6 @@ class Bare(Mapped):
 MAPPING = Mapped()
 FIELDS = Fields()
 PAIRS = Pairs()
+TEXT_PAIRS = TextPairs()
 HTTP = Http()
 BARE = Bare()

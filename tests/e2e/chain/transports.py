@@ -120,6 +120,32 @@ def nats(url: str, run: str, *, stream: bool) -> Iterator[str]:
 
 
 @contextmanager
+def mqtt(url: str, run: str) -> Iterator[str]:
+    """A relay from ``TOPIC.bare`` to ``TOPIC``, which speaks 3.1.1 and so has no headers."""
+    from tests.e2e.chain.over_paho import made
+
+    at = urllib.parse.urlsplit(url)
+    ready = threading.Event()
+
+    def relay(stopped: threading.Event) -> None:
+        def forward(_client: Any, _userdata: Any, message: Any) -> None:
+            client.publish(message.topic.removesuffix(BARE), message.payload, 2)
+
+        client = made(five=False)
+        client.on_message = forward
+        client.on_subscribe = lambda *_: ready.set()
+        client.connect(at.hostname, at.port)
+        client.subscribe([(f"{run}.{receiver}{BARE}", 2) for receiver in RECEIVERS])
+        while not stopped.is_set():
+            client.loop(0.1)
+        client.disconnect()
+
+    with _in_thread(relay):
+        assert ready.wait(30)
+        yield url
+
+
+@contextmanager
 def aws(address: str, run: str, mode: str) -> Iterator[str]:
     """
     Queues with the topics or event buses before them, and a relay from ``CHANNEL.bare``.

@@ -1,0 +1,61 @@
+"""paho-mqtt: MQTT 5 with its user properties, and 3.1.1; callbacks of every kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from paho.mqtt import client as paho
+from paho.mqtt.properties import Properties
+
+from otelope.core.adapter import Site
+from otelope.core.call import Call
+from otelope.core.message import Message
+from otelope.core.mqtt import mqtt, passes_on, received, sent, with_headers
+from otelope.core.sites import Handle, SendMany, Settle
+
+
+_CLIENT = "paho.mqtt.client:Client"
+_ERRORS = {value: name for name, value in vars(paho).items() if name.startswith("MQTT_ERR_")}
+
+
+def stamped(call: Call, headers: Sequence[Any]) -> None:
+    call["properties"] = with_headers(call["properties"], headers[0], Properties)
+
+
+def failed(info: paho.MQTTMessageInfo, call: Call) -> list[str | None]:
+    # Without a connection, what has a quality of service waits for the next one.
+    lost = info.rc == paho.MQTT_ERR_QUEUE_SIZE or not call["qos"]
+    return [_ERRORS.get(info.rc) if info.rc and lost else None]
+
+
+def delivered(message: Any, *, five: bool) -> Message | None:
+    return received(message, five=five) if isinstance(message, paho.MQTTMessage) else None
+
+
+def sites(*, five: bool) -> tuple[Site, ...]:
+    def published(call: Call) -> list[Message | None]:
+        return [sent(call, call.instance, five=five)]
+
+    def handed(call: Call) -> Message | None:
+        # Whose callback is a client's own, that client hands the message over.
+        if passes_on(call.instance):
+            return None
+        return received(call["message"], five=five, receipt=id(call.instance))
+
+    return (
+        SendMany(f"{_CLIENT}.publish", published, stamped, failed),
+        Handle(f"{_CLIENT}._handle_on_message", handed),
+    )
+
+
+ADAPTER = mqtt(
+    sites,
+    # With `suppress_exceptions`, what a callback raises comes to nothing but a line of log.
+    Settle(
+        f"{_CLIENT}._easy_log",
+        refuses=True,
+        receipts=lambda c: [id(c.instance)] if c["level"] == paho.MQTT_LOG_ERR else [],
+    ),
+    message=delivered,
+)
