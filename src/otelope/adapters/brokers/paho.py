@@ -24,7 +24,7 @@ def stamped(call: Call, headers: Sequence[Any]) -> None:
 
 
 def failed(info: paho.MQTTMessageInfo, call: Call) -> list[str | None]:
-    # Without a connection, what has a quality of service waits for the next one.
+    # What has a quality of service waits for the next connection.
     lost = info.rc == paho.MQTT_ERR_QUEUE_SIZE or not call["qos"]
     return [_ERRORS.get(info.rc) if info.rc and lost else None]
 
@@ -39,9 +39,8 @@ def sites(*, five: bool) -> tuple[Site, ...]:
 
     def handed(call: Call) -> Message | None:
         # Whose callback is a client's own, that client hands the message over.
-        if passes_on(call.instance):
-            return None
-        return received(call["message"], five=five, receipt=id(call.instance))
+        client, message = call.instance, call["message"]
+        return None if passes_on(client) else received(message, five=five, receipt=id(client))
 
     return (
         SendMany(f"{_CLIENT}.publish", published, stamped, failed),
