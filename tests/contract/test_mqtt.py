@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import aiomqtt
 import pytest
 
-from paho.mqtt.client import MQTT_ERR_NO_CONN, MQTT_ERR_QUEUE_SIZE, Client
+from paho.mqtt import publish, subscribe
+from paho.mqtt.client import MQTT_ERR_NO_CONN, MQTT_ERR_QUEUE_SIZE, Client, MQTTv5, MQTTv311
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -100,6 +101,42 @@ class TestPaho:
             until(client, lambda: seen)
         assert seen == [sent.id] * 2
         assert told(service) == [(sent.id, "ok", None)]
+
+    @BOTH
+    def test_what_no_callback_hears_is_not_handled(self, service, connected, topic, five):
+        unheard, heard, seen = make(), make("OrderPlaced"), []
+        with connected(f"{topic}/#", five=five) as client:
+            client.message_callback_add(f"{topic}/heard", lambda *_: seen.append(True))
+            published(client, f"{topic}/unheard", unheard.body)
+            published(client, f"{topic}/heard", heard.body)
+            until(client, lambda: seen)
+        assert told(service) == [(heard.id, "ok", None)]
+
+    @BOTH
+    def test_functions_that_connect_by_themselves_are_seen(
+        self, service, mqtt_server, topic, five
+    ):
+        at, seen = urlsplit(mqtt_server), []
+        broker = {
+            "hostname": at.hostname,
+            "port": at.port,
+            "protocol": MQTTv5 if five else MQTTv311,
+        }
+        sent = [make() for _ in range(2)]
+        topics = [f"{topic}/{number}" for number in range(2)]
+
+        def handle(client, _userdata, message):
+            seen.append((message.topic, otelope.current().id))
+            if len(seen) == len(sent):
+                client.disconnect()
+
+        messages = [(to, each.body, 1, True) for to, each in zip(topics, sent, strict=True)]
+        publish.multiple(messages, **broker)
+        subscribe.callback(handle, topics, 1, clean_session=None if five else True, **broker)
+        publish.multiple([(to, b"", 1, True) for to in topics], **broker)
+        expected = [(to, each.id) for to, each in zip(topics, sent, strict=True)]
+        assert sorted(seen) == expected
+        assert service.shapes() == [["PlaceOrder", "  process PlaceOrder"]] * 2
 
     def test_callback_is_read_as_it_was_set(self, service, connected):
         def callback(*_):

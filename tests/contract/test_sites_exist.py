@@ -93,7 +93,7 @@ def subscripts(functions, *names):
 def functions_of(function):
     """The syntax of a function and what that calls in its module; all of that for a lambda."""
     tree = ast.parse(inspect.getsource(sys.modules[function.__module__]))
-    functions = {each.name: each for each in tree.body if isinstance(each, ast.FunctionDef)}
+    functions = {each.name: each for each in ast.walk(tree) if isinstance(each, ast.FunctionDef)}
     if function.__name__ not in functions:
         return [tree]
     called = [function.__name__]

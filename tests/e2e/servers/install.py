@@ -21,7 +21,6 @@ from pathlib import Path
 from tests.e2e.servers.apache_kafka import jars
 from tests.e2e.servers.earlier import LIBRARY as FAKETIME
 from tests.e2e.servers.go_programs import jaeger_program, otelcol
-from tests.e2e.servers.mosquitto import PROGRAM as MOSQUITTO
 from tests.e2e.servers.postgresql import PROGRAMS as POSTGRESQL
 from tests.e2e.servers.processes import Missing
 
@@ -34,7 +33,7 @@ PACKAGES = {
     "epmd": "erlang-base",
     f"{POSTGRESQL}/*/bin/postgres": "postgresql",
     "nats-server": "nats-server",
-    MOSQUITTO: "mosquitto",
+    "/usr/sbin/mosquitto": "mosquitto",
     "redis-server": "redis-server",
     FAKETIME: "libfaketime",
 }

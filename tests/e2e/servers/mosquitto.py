@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.servers.processes import Missing, free_port, running
+from examples.running.ports import free_port
+from tests.e2e.servers.processes import Missing, running
 
 
-# Debian's own place: /usr/sbin is on few users' PATH.
-PROGRAM = "/usr/sbin/mosquitto"
+# Debian's /usr/sbin is on few users' PATH.
+PROGRAMS = ("mosquitto", "/usr/sbin/mosquitto")
+
+
+def _program() -> str:
+    for candidate in PROGRAMS:
+        if found := shutil.which(candidate):
+            return found
+    raise Missing("Mosquitto is not installed: apt-get install mosquitto")
 
 
 @contextmanager
 def mosquitto() -> Iterator[str]:
     """A fresh server; its address, ``mqtt://127.0.0.1:port``."""
-    if not Path(PROGRAM).exists():
-        raise Missing("Mosquitto is not installed: apt-get install mosquitto")
+    server = _program()
     with tempfile.TemporaryDirectory(prefix="otelope-mosquitto-") as name:
         port = free_port()
         settings = Path(name) / "mosquitto.conf"
@@ -33,7 +41,7 @@ def mosquitto() -> Iterator[str]:
             encoding="utf-8",
         )
         with running(
-            [PROGRAM, "-c", str(settings)],
+            [server, "-c", str(settings)],
             log=Path(name) / "log",
             ready="running",
             env=os.environ,

@@ -24,13 +24,10 @@ def stamped(call: Call, headers: Any) -> None:
     call["properties"] = with_headers(call["properties"], headers, Properties)
 
 
-def delivered(message: Any, *, five: bool) -> Message | None:
-    return received(message, five=five) if isinstance(message, Delivered) else None
-
-
 def sites(*, five: bool) -> tuple[Site, ...]:
     def published(call: Call) -> Message | None:
-        return sent(call, vars(call.instance)["_client"], five=five)
+        topic, body, properties = call["topic"], call["payload"], call["properties"]
+        return sent(vars(call.instance)["_client"], topic, body, properties, five=five)
 
     def messages(message: Delivered, _: Call) -> list[Message]:
         return [found] if (found := received(message, five=five)) else []
@@ -42,4 +39,4 @@ def sites(*, five: bool) -> tuple[Site, ...]:
     return publish, Receive(step, messages, lambda steps: vars(steps)["_client"], shared=True)
 
 
-ADAPTER = mqtt(sites, Settle(f"{_CLIENT}.__aexit__", early=True), message=delivered)
+ADAPTER = mqtt(sites, Settle(f"{_CLIENT}.__aexit__", early=True), delivered=Delivered)

@@ -11,11 +11,12 @@ from paho.mqtt.properties import Properties
 from otelope.core.adapter import Site
 from otelope.core.call import Call
 from otelope.core.message import Message
-from otelope.core.mqtt import mqtt, passes_on, received, sent, with_headers
+from otelope.core.mqtt import calls_application, mqtt, received, sent, with_headers
 from otelope.core.sites import Handle, SendMany, Settle
 
 
 _CLIENT = "paho.mqtt.client:Client"
+_ABOVE = ("aiomqtt",)
 _ERRORS = {value: name for name, value in vars(paho).items() if name.startswith("MQTT_ERR_")}
 
 
@@ -29,18 +30,15 @@ def failed(info: paho.MQTTMessageInfo, call: Call) -> list[str | None]:
     return [_ERRORS.get(info.rc) if info.rc and lost else None]
 
 
-def delivered(message: Any, *, five: bool) -> Message | None:
-    return received(message, five=five) if isinstance(message, paho.MQTTMessage) else None
-
-
 def sites(*, five: bool) -> tuple[Site, ...]:
     def published(call: Call) -> list[Message | None]:
-        return [sent(call, call.instance, five=five)]
+        topic, body, properties = call["topic"], call["payload"], call["properties"]
+        return [sent(call.instance, topic, body, properties, five=five)]
 
     def handed(call: Call) -> Message | None:
-        # Whose callback is a client's own, that client hands the message over.
         client, message = call.instance, call["message"]
-        return None if passes_on(client) else received(message, five=five, receipt=id(client))
+        heard = calls_application(client, message.topic, _ABOVE)
+        return received(message, five=five, receipt=id(client)) if heard else None
 
     return (
         SendMany(f"{_CLIENT}.publish", published, stamped, failed),
@@ -56,5 +54,5 @@ ADAPTER = mqtt(
         refuses=True,
         receipts=lambda c: [id(c.instance)] if c["level"] == paho.MQTT_LOG_ERR else [],
     ),
-    message=delivered,
+    delivered=paho.MQTTMessage,
 )
