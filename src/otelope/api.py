@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 from opentelemetry import trace
 
 from otelope import instrumentor
+from otelope.core.claim import Claim, Portable
 from otelope.core.guard import guard
 from otelope.core.operation import Delivery, ambient_delivery
 from otelope.core.records import Operation
@@ -128,25 +129,35 @@ class handling:  # noqa: N801 - a statement: `with otelope.handling(message):`
     """
     Say that a message is handled in this block, whose failure is the handling's failure.
 
-    For work that a poll loop hands to threads, tasks or processes, and for libraries that
-    otelope does not know. What was handed over by an instrumented library is taken over: it is
-    told once. Without `instrument`, and for what is no envelope, the block just runs.
+    For work that a poll loop or a callback hands to threads, tasks or processes, and for libraries
+    that otelope does not know. What was handed over by an instrumented library is taken over: it
+    is told once. Without `instrument`, and for what is no envelope, the block just runs.
+
+    Made where the message was received, and entered where it is handled, it may wait in a queue
+    meanwhile. Pickled, it is told by the process that gets it. One that nobody enters is told as
+    received, with an outcome that nobody knows.
 
     Args:
         message: What the library handed over, an `Envelope`, or the bytes or text of one.
     """
 
     def __init__(self, message: Any) -> None:
-        self._message = message
+        self._claim: Claim | None = None
+        self._portable: Portable | None = None
         self._delivery: Delivery | None = None
+        with guard:
+            instrumentation = instrumentor.active()
+            if instrumentation is not None:
+                adapters = instrumentation.adapters.values()
+                self._claim = instrumentation.parts.claim(message, adapters)
 
     def __enter__(self) -> Envelope | None:
         with guard:
             instrumentation = instrumentor.active()
-            if instrumentation is not None:
-                self._delivery = instrumentation.parts.handle(
-                    self._message, instrumentation.adapters.values()
-                )
+            if self._portable is not None and instrumentation is not None:
+                self._claim = instrumentation.parts.claim_again(self._portable)
+            if self._claim is not None:
+                self._delivery = self._claim.begin()
         return current()
 
     def __exit__(
@@ -159,6 +170,13 @@ class handling:  # noqa: N801 - a statement: `with otelope.handling(message):`
             if self._delivery is not None:
                 self._delivery.end_within(error)
                 self._delivery.end(error)
+
+    def __getstate__(self) -> dict[str, Any]:
+        portable = self._portable
+        with guard:
+            if self._claim is not None:
+                portable = self._claim.send_away()
+        return {"_portable": portable, "_claim": None, "_delivery": None}
 
 
 class stored:  # noqa: N801 - a statement: `with otelope.stored(event, to="orders-db"):`

@@ -6,16 +6,18 @@ import threading
 import time
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from otelope.codecs import Codecs
 from otelope.core.adapter import Adapter
-from otelope.core.carriers import MAPPING
+from otelope.core.carriers import BARE, MAPPING
+from otelope.core.claim import Claim, Portable
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
 from otelope.core.kinds import kind_of
 from otelope.core.message import Message
-from otelope.core.operation import Delivery, ambient_delivery
+from otelope.core.operation import Arrived, ambient_delivery
 from otelope.core.patching import Patches
 from otelope.core.records import Operation, Recorder
 from otelope.core.settings import Settings
@@ -28,6 +30,7 @@ from otelope.model.envelope import Envelope
 
 
 _ANY = Adapter(system="otelope", carrier=MAPPING, sites=())
+_ANY_WITHOUT_HEADERS = Adapter(system="otelope", carrier=BARE, sites=())
 
 
 class Parts:
@@ -71,12 +74,8 @@ class Parts:
         """Put an adapter's wrappers in place; why, for those that could not be."""
         return self.patches.put(adapter, self.instrumenter)
 
-    def handle(self, item: object, adapters: Iterable[Adapter]) -> Delivery | None:
-        """
-        Begin the handling of what a library handed over, or of an envelope, here and now.
-
-        None when it is no envelope, or is being handled here already.
-        """
+    def claim(self, item: object, adapters: Iterable[Adapter]) -> Claim | None:
+        """Claim what a library handed over, or an envelope; None when it is none."""
         library: Adapter = _ANY
         message: Message | None = None
         if isinstance(item, Envelope):
@@ -93,14 +92,23 @@ class Parts:
             if recognised is None:
                 return None
             envelope = recognised
-        delivery = self.hand_overs.hand_on(envelope.id)
+        return self._claimed((message, envelope), library)
+
+    def claim_again(self, portable: Portable) -> Claim:
+        """Claim what another process claimed and sent here."""
+        message, envelope, headers = portable
+        library = _ANY if headers else _ANY_WITHOUT_HEADERS
+        return self._claimed((message, envelope), library)
+
+    def _claimed(self, arrived: Arrived, library: Adapter) -> Claim:
+        envelope_id = arrived[1].id
+        begin = partial(self.instrumenter.handle, [arrived], library)
+        delivery = self.hand_overs.hand_on(envelope_id)
         if delivery is None:
             ambient = ambient_delivery()
-            if ambient is not None and ambient.envelope and ambient.handles(envelope.id):
-                return None
-            delivery = self.instrumenter.handle([(message, envelope)], library)
-        delivery.attach()
-        return delivery
+            if ambient is not None and ambient.envelope and ambient.handles(envelope_id):
+                return Claim(arrived, library, ambient, begin, lasts=True)
+        return Claim(arrived, library, delivery or begin(), begin, lasts=False)
 
     def note_made(self, envelope: Envelope) -> None:
         """Keep that this process made the envelope; all of it, where only a part may leave."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gc
+import pickle
+import threading
 import time
 
 import pytest
+
+from opentelemetry import trace
 
 import otelope
 
@@ -176,3 +183,111 @@ class TestHandling:
         with otelope.handling(make().body) as envelope:
             assert envelope is None
             assert otelope.current() is None
+
+
+def in_thread(work):
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+
+
+def enter(handling, seen, error=None):
+    with contextlib.suppress(ValueError), handling as envelope:
+        seen.append(envelope and envelope.id)
+        if error:
+            raise error
+
+
+def told(service):
+    return [(d.envelope.id, d.outcome, d.error_type) for d in service.deliveries()]
+
+
+class TestHandlingElsewhere:
+    """What is announced in one place and handled in another is told once."""
+
+    def test_ends_with_the_block_that_enters_it(self, service):
+        sent, seen = make(), []
+        with otelope.handling(sent.body):
+            claimed = otelope.handling(sent.body)
+        assert (told(service), otelope.current()) == ([], None)
+        in_thread(lambda: enter(claimed, seen, ValueError("no such order")))
+        assert seen == [sent.id]
+        assert told(service) == [(sent.id, "error", "ValueError")]
+        (span,) = service.spans("process")
+        assert (parent(span), span.status.status_code.name) == (sent.spot, "ERROR")
+
+    def test_may_begin_while_the_first_place_goes_on(self, service):
+        sent, seen = make(), []
+        with otelope.handling(sent.body):
+            claimed = otelope.handling(sent.body)
+            in_thread(lambda: enter(claimed, seen))
+            assert told(service) == [(sent.id, "ok", None)]
+        assert seen == [sent.id]
+        assert len(service.deliveries()) == len(service.spans("process")) == 1
+        assert trace.get_current_span() is trace.INVALID_SPAN
+
+    def test_a_task_is_another_place(self, service):
+        sent, seen = make(), []
+
+        async def work(claimed, going_on):
+            with claimed as envelope:
+                seen.append(envelope.id)
+                await going_on.wait()
+                seen.append(otelope.current().id)
+
+        async def receive():
+            going_on = asyncio.Event()
+            with otelope.handling(sent.body):
+                task = asyncio.create_task(work(otelope.handling(sent.body), going_on))
+                await asyncio.sleep(0)
+            assert told(service) == []
+            going_on.set()
+            await task
+
+        asyncio.run(receive())
+        assert seen == [sent.id] * 2
+        assert told(service) == [(sent.id, "ok", None)]
+
+    def test_what_failed_where_it_was_received_is_told_again(self, service):
+        sent, seen = make(), []
+        with contextlib.suppress(ValueError), otelope.handling(sent.body):
+            claimed = otelope.handling(sent.body)
+            raise ValueError("no such order")
+        in_thread(lambda: enter(claimed, seen))
+        assert seen == [sent.id]
+        assert told(service) == [(sent.id, "error", "ValueError"), (sent.id, "ok", None)]
+
+    def test_what_nobody_enters_is_told_as_received(self, service):
+        sent = make()
+        otelope.handling(sent.body)
+        gc.collect()
+        assert told(service) == [(sent.id, "unknown", None)]
+
+    def test_what_nobody_enters_was_handled_where_it_was_received(self, service):
+        sent = make()
+        with otelope.handling(sent.body):
+            otelope.handling(sent.body)
+        assert told(service) == [(sent.id, "ok", None)]
+
+    @pytest.mark.parametrize("within", [True, False])
+    def test_pickled_it_is_told_by_who_gets_it(self, service, within):
+        sent, seen = make(), []
+        with otelope.handling(sent.body) if within else contextlib.nullcontext():
+            claimed = otelope.handling(sent.body)
+            pickled = pickle.dumps(claimed)
+        del claimed
+        gc.collect()
+        assert told(service) == []
+        enter(pickle.loads(pickled), seen)  # noqa: S301 - our own
+        assert seen == [sent.id]
+        assert told(service) == [(sent.id, "ok", None)]
+        (span,) = service.spans("process")
+        assert parent(span) == sent.spot
+
+    @pytest.mark.parametrize("instrumented", [True, False])
+    def test_pickled_what_is_no_envelope_just_runs(self, request, instrumented):
+        if instrumented:
+            request.getfixturevalue("service")
+        pickled = pickle.dumps(otelope.handling(b"no envelope"))
+        with pickle.loads(pickled) as envelope:  # noqa: S301 - our own
+            assert envelope is None

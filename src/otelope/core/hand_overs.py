@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 import weakref
@@ -11,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from otelope.core.guard import guard
-from otelope.core.operation import Delivery, ambient_delivery, type_of
+from otelope.core.operation import Delivery, ambient_delivery, place, type_of
 
 
 class HandOvers:
@@ -51,7 +50,7 @@ class HandOvers:
             return
         with self._lock:
             seats = self._seats.setdefault(consumer, weakref.WeakKeyDictionary())
-            seat = seats.setdefault(_place(), _Seat())
+            seat = seats.setdefault(place(), _Seat())
         self.end(seat)
         seat.source = source
         self.begin(seat, delivery)
@@ -72,9 +71,11 @@ class HandOvers:
         for handed_over in list(self._open.values()):
             delivery = handed_over.delivery
             if delivery is not None and delivery.handles(envelope_id):
-                if delivery.envelope is not None:
-                    handed_over.delivery = None
-                return delivery.hand_on(envelope_id)
+                if delivery.envelope is None:
+                    delivery.leave(envelope_id)
+                    return None
+                handed_over.delivery = None
+                return delivery.hand_on()
         return None
 
     def settle(self, receipts: Collection[Any], refusal: str | None = None) -> None:
@@ -97,17 +98,17 @@ class HandOvers:
             handed_over.end(abandoned=abandoned)
         seats = self._seats.get(consumer)
         if seats:
-            here = _place()
-            for place, seat in list(seats.items()):
+            here = place()
+            for where, seat in list(seats.items()):
                 handed_over = self._open.get(seat)
                 if handed_over is not None:
-                    elsewhere = place is not here
+                    elsewhere = where is not here
                     handed_over.end(abandoned=abandoned or elsewhere, elsewhere=elsewhere)
 
     def end_here(self, consumer: Any, source: Any = None) -> None:
         """End what a shared consumer has in this thread or task from there. Never raises."""
         seats = self._seats.get(consumer)
-        seat = seats.get(_place()) if seats else None
+        seat = seats.get(place()) if seats else None
         if seat is not None and seat.source == source:
             self.end(seat)
 
@@ -177,11 +178,3 @@ class _Seat:
 
 
 _Seats = weakref.WeakKeyDictionary[Any, _Seat]
-
-
-def _place() -> Any:
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:  # no loop runs here
-        task = None
-    return task or threading.current_thread()

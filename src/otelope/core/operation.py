@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 import time
 
 from collections.abc import Callable, Collection, Sequence
@@ -51,6 +53,15 @@ def ambient_delivery() -> Delivery | None:
     return delivery if delivery is not None and delivery.open else None
 
 
+def place() -> Any:
+    """The current task, or thread where no loop runs: where a delivery is current."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop runs here
+        task = None
+    return task or threading.current_thread()
+
+
 def live_context() -> Context:
     """The current context, without deliveries that ended elsewhere and were left current here."""
     return _live(otel.get_current())
@@ -74,6 +85,7 @@ class Delivery:
         "_before",
         "_context",
         "_failure",
+        "_heir",
         "_library",
         "_messages",
         "_record",
@@ -104,6 +116,7 @@ class Delivery:
         self._record = record
         self._trace_of = trace_of
         self._failure: str | None = None
+        self._heir: Callable[[], Callable[[], bool] | None] | None = None
         self._settled: dict[Any, str | None] = {}
         self.envelopes = [envelope for _, envelope in arrived]
         self.started_ns = started_ns
@@ -180,28 +193,32 @@ class Delivery:
             self._failure = refusal
         return bool(own) and all(message.receipt in self._settled for message in self._messages)
 
-    def hand_on(self, envelope_id: str) -> Delivery | None:
+    def promise(self, heir: Callable[[], Callable[[], bool] | None]) -> None:
         """
-        Leave one envelope to whoever handles it in the end; this delivery does not tell of it.
+        Leave it, when it ends without failure, to whoever handles its message then.
 
-        Returns:
-            The delivery that goes on in its stead. None when this one is a batch, of which the
-            envelope is taken out: it then needs a delivery of its own.
+        Args:
+            heir: Answers with what takes it over, and says whether it did; None when that is gone.
         """
-        if self.envelope is None:
-            left = [
-                (message, envelope)
-                for message, envelope in zip(self._messages, self.envelopes, strict=True)
-                if envelope.id != envelope_id
-            ]
-            self._messages = [message for message, _ in left]
-            self.envelopes = [envelope for _, envelope in left]
-            return None
+        self._heir = heir
+
+    def leave(self, envelope_id: str) -> None:
+        """Take one envelope out of a batch: it then needs a delivery of its own."""
+        left = [
+            (message, envelope)
+            for message, envelope in zip(self._messages, self.envelopes, strict=True)
+            if envelope.id != envelope_id
+        ]
+        self._messages = [message for message, _ in left]
+        self.envelopes = [envelope for _, envelope in left]
+
+    def hand_on(self) -> Delivery:
+        """The delivery that goes on in this one's stead, elsewhere; this one tells nothing."""
         self.open = False
         self._restore()
         return Delivery(
             self._library,
-            [(self._messages[0], self.envelope)],
+            list(zip(self._messages, self.envelopes, strict=True)),
             self._spans,
             self._context,
             self.started_ns,
@@ -240,7 +257,12 @@ class Delivery:
             abandoned: Nobody said how it ended.
         """
         if not self.open:
+            self._restore()
             return
+        if self._heir is not None and not (error or error_type or self._failure or abandoned):
+            inherit = self._heir()
+            if inherit is not None and inherit():
+                return
         self.open = False
         self._restore()
         ended_ns = time.time_ns()

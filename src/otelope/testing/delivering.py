@@ -339,3 +339,28 @@ class Delivering(Scenarios):
         handled = [span for span in service.spans("process") if span.attributes]
         assert service.shapes()[0] == [sent.type, f"  process {sent.type}"]
         assert not any(span.end_time is None for span in handled)
+
+    def test_handling_that_begins_after_its_consumer_went_on_is_told_once(
+        self, driver: Driver, service: Service, channel: str
+    ) -> None:
+        sent = make()
+        waiting: list[otelope.handling] = []
+        seen: list[Envelope | None] = []
+
+        async def claim(got: Got) -> None:
+            waiting.append(otelope.handling(got.native))
+
+        self.pass_on(driver, channel, claim, sent)
+        assert service.deliveries() == []
+
+        def work() -> None:
+            with waiting.pop() as envelope:
+                seen.append(envelope)
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        worker.join()
+        assert [envelope.id if envelope else None for envelope in seen] == [sent.id]
+        assert [(d.envelope.id, d.outcome) for d in service.deliveries()] == [(sent.id, "ok")]
+        assert len(service.spans("process")) == 1
+        assert service.orphans() == []

@@ -103,7 +103,9 @@ class Store:
         root: str,
         length: int,
         pause: Callable[[float], None],
-        complete: Callable[[list[Node]], bool] = lambda _: True,
+        complete: Callable[[list[Node]], bool] = lambda nodes: all(
+            node["deliveries"] for node in nodes
+        ),
     ) -> list[Node]:
         """
         The envelopes of the chain from this root, as soon as all are there and handled.
@@ -139,8 +141,7 @@ class Store:
         if answer.status_code != httpx.codes.OK:
             return None
         nodes = list(_line(answer.json()["root"]))
-        there = len(nodes) == length and all(node["deliveries"] for node in nodes)
-        return nodes if there and complete(nodes) else None
+        return nodes if len(nodes) == length and complete(nodes) else None
 
     def _with_spans(self, nodes: list[Node]) -> Chain | None:
         stand_at = {
