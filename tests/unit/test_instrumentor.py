@@ -173,6 +173,30 @@ def test_serializing_clients_stand_on_what_is_instrumented():
     )
 
 
+def test_subclasses_that_were_made_before_are_instrumented_too():
+    run(
+        script("""
+        import confluent_kafka
+
+        class Own(confluent_kafka.Producer):
+            def produce(self, topic, value, headers=None):
+                super().produce(topic, value, headers=headers)
+
+        class Heir(confluent_kafka.Producer):
+            pass
+
+        own = Own.__dict__["produce"]
+        for _ in range(2):
+            instrument()
+            for subclass in Own, Heir:
+                assert depth(inspect.getattr_static(subclass, "produce")) == 1
+            uninstrument()
+            assert Own.__dict__["produce"] is own
+            assert "produce" not in Heir.__dict__
+        """)
+    )
+
+
 def run_instrumented(script: str, **environment: str) -> str:
     command = [str(Path(sys.executable).with_name("opentelemetry-instrument"))]
     done = subprocess.run(

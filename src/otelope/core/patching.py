@@ -71,7 +71,7 @@ class Patches:
         self.hand_overs = hand_overs
         self._active = True
         self._undos: list[_Undo] = []
-        self._stand_ins: dict[type, type] = {}
+        self._stand_ins: dict[type, tuple[type, list[type]]] = {}
 
     def put(self, adapter: Adapter, instrumenter: Instrumenter) -> list[str]:
         """
@@ -118,11 +118,26 @@ class Patches:
 
     def _put(self, site: Site, adapter: Adapter, instrumenter: Instrumenter) -> None:
         owner, name, method = locate(site.target)
-        owner = self._writable(owner, site.target.partition(".")[0].partition(":")[0])
+        writable, others = self._writable(owner, site.target.partition(".")[0].partition(":")[0])
+        self._wrap(writable, name, method, site.parameters, site, adapter, instrumenter)
+        for subclass in others:
+            own = subclass.__dict__.get(name, method)
+            self._wrap(subclass, name, own, _declared(own, site), site, adapter, instrumenter)
+
+    def _wrap(
+        self,
+        owner: Any,
+        name: str,
+        method: Any,
+        parameters: str,
+        site: Site,
+        adapter: Adapter,
+        instrumenter: Instrumenter,
+    ) -> None:
         wrapping = Wrapping(
             adapter,
             instrumenter,
-            parameters_of(method, site.parameters),
+            parameters_of(method, parameters),
             self.hand_overs,
             inspect.iscoroutinefunction(method),
             inspect.isgeneratorfunction(method),
@@ -136,18 +151,21 @@ class Patches:
         setattr(owner, name, ours)
         self._undos.append(_Undo(owner, name, original, ours))
 
-    def _writable(self, owner: Any, root: str) -> Any:
+    def _writable(self, owner: Any, root: str) -> tuple[Any, list[type]]:
         """
         The class itself, or for one written in C, which takes no attributes, a stand-in.
 
         The stand-in is a subclass under the same name that replaces the class wherever the
-        library's modules hold it. Subclasses that were made before keep their base: CPython
-        refuses to change it from a C type ("deallocator differs").
+        library's modules hold it. Subclasses that were made before keep their base, as CPython
+        refuses to change it from a C type ("deallocator differs"): they are the second answer.
         """
-        if not isinstance(owner, type) or owner.__flags__ & _HEAP_TYPE:
-            return owner
+        if not isinstance(owner, type):
+            return owner, []
         if owner in self._stand_ins:
             return self._stand_ins[owner]
+        if owner.__flags__ & _HEAP_TYPE:
+            return owner, []
+        others: list[type] = owner.__subclasses__()
         stand_in = types.new_class(
             owner.__name__,
             (owner,),
@@ -160,14 +178,20 @@ class Patches:
                 if value is owner:
                     setattr(module, name, stand_in)
                     self._undos.append(_Undo(module, name, owner, stand_in))
-        for subclass in owner.__subclasses__():
-            if subclass is not stand_in:
-                _logger.info(
-                    "%s was defined before otelope was started, so it is not instrumented",
-                    subclass.__qualname__,
-                )
-        self._stand_ins[owner] = stand_in
-        return stand_in
+        # Other sites of the class find the one or the other.
+        self._stand_ins[owner] = self._stand_ins[stand_in] = stand_in, others
+        return stand_in, others
+
+
+def _declared(method: Any, site: Site) -> str:
+    """The parameters to declare for a method of a subclass: none where it says its own."""
+    try:
+        listed = inspect.signature(method).parameters.values()
+    except ValueError:
+        return site.parameters
+    # What takes any is passed on as it is.
+    passed_on = any(each.kind is each.VAR_POSITIONAL for each in listed)
+    return site.parameters if passed_on else ""
 
 
 _HEAP_TYPE = 1 << 9  # CPython's Py_TPFLAGS_HEAPTYPE: defined by a class statement, so writable
