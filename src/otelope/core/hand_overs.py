@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 
@@ -10,7 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 from otelope.core.guard import guard
-from otelope.core.operation import Delivery, ambient_delivery, place, type_of
+from otelope.core.operation import Delivery, ambient_delivery, place
 
 
 class HandOvers:
@@ -41,7 +40,6 @@ class HandOvers:
                 handed_over = self._open[consumer] = _HandedOver()
                 weakref.finalize(consumer, handed_over.end, abandoned=True)
         handed_over.delivery = delivery
-        handed_over.handled_error = sys.exc_info()[1]
         delivery.attach()
 
     def begin_here(self, consumer: Any, delivery: Delivery | None, source: Any = None) -> None:
@@ -127,11 +125,10 @@ class HandOvers:
 class _HandedOver:
     """One consumer's current delivery; knows nothing of the consumer, so that it can be freed."""
 
-    __slots__ = ("delivery", "handled_error")
+    __slots__ = ("delivery",)
 
     def __init__(self) -> None:
         self.delivery: Delivery | None = None
-        self.handled_error: BaseException | None = None
 
     def settle(self, receipts: Collection[Any], refusal: str | None) -> None:
         delivery = self.delivery
@@ -139,8 +136,7 @@ class _HandedOver:
             return
         complete = False
         with guard:
-            error = self._fresh_error()
-            complete = delivery.settle(receipts, refusal or (type_of(error) if error else None))
+            complete = delivery.settle(receipts, refusal)
         if complete:
             self.end()
 
@@ -148,19 +144,12 @@ class _HandedOver:
         delivery, self.delivery = self.delivery, None
         if delivery is None:
             return
-        error = None if elsewhere else self._fresh_error()
+        error = None if elsewhere else delivery.fresh_error()
         if isinstance(error, GeneratorExit):
             # `yield from consumer` closes the consumer when its generator is left: anyhow.
             error, abandoned = None, True
-        self.handled_error = None
         with guard:
             delivery.end(error, abandoned=abandoned)
-
-    def _fresh_error(self) -> BaseException | None:
-        # In a poll loop the library sees no exception of the handler; but what follows in the
-        # application's `except` or `finally` block (a commit, a close) stands inside it.
-        error = sys.exc_info()[1]
-        return error if error is not self.handled_error else None
 
 
 class _Seat:

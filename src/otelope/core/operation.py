@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 import time
 
@@ -85,6 +86,7 @@ class Delivery:
         "_before",
         "_context",
         "_failure",
+        "_handled_error",
         "_heir",
         "_library",
         "_messages",
@@ -116,6 +118,7 @@ class Delivery:
         self._record = record
         self._trace_of = trace_of
         self._failure: str | None = None
+        self._handled_error: BaseException | None = None
         self._heir: Callable[[], Callable[[], bool] | None] | None = None
         self._settled: dict[Any, str | None] = {}
         self.envelopes = [envelope for _, envelope in arrived]
@@ -150,6 +153,7 @@ class Delivery:
 
     def attach(self) -> None:
         """Make it current in this thread or task."""
+        self._handled_error = sys.exc_info()[1]
         self._before = live_context()
         around = _delivery_in(self._before)
         if around is not None:
@@ -174,6 +178,13 @@ class Delivery:
             self.end_within(error)
             self.end(error)
 
+    def fresh_error(self) -> BaseException | None:
+        """What is being handled here as an exception, and was not when this began."""
+        # In a poll loop the library sees no exception of the handler; but what follows in an
+        # `except` or `finally` block (a commit, a close) stands inside it.
+        error = sys.exc_info()[1]
+        return error if error is not self._handled_error else None
+
     def fail(self, reason: str) -> None:
         """Note that the application refuses the message: told when the delivery ends."""
         self._failure = reason
@@ -182,12 +193,16 @@ class Delivery:
         """
         Note which of its messages the application has acknowledged or, for a reason, refused.
 
-        In a batch each is told with its own outcome.
+        In a batch each is told with its own outcome. What is acknowledged while an exception is
+        handled failed with that.
 
         Returns:
             Whether all have been settled now, and some by this.
         """
         own = [message.receipt for message in self._messages if message.receipt in receipts]
+        if own and refusal is None:
+            error = self.fresh_error()
+            refusal = type_of(error) if error is not None else None
         self._settled.update(dict.fromkeys(own, refusal))
         if refusal and own:
             self._failure = refusal
@@ -264,6 +279,7 @@ class Delivery:
             if inherit is not None and inherit():
                 return
         self.open = False
+        self._handled_error = None
         self._restore()
         ended_ns = time.time_ns()
         error_type = type_of(error) if error is not None else error_type or self._failure

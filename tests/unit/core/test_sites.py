@@ -703,6 +703,32 @@ class TestSettle:
         client.callback(message(sent))
         assert told(service) == [(sent.id, "error", "rejected")]
 
+    def test_in_an_except_block_of_a_callback_it_says_what_failed(self, client, service):
+        sent = make()
+
+        def handle(got):
+            try:
+                raise ValueError("bad")  # noqa: TRY301 - its block is the point
+            except ValueError:
+                client.acknowledge(got)
+
+        client.subscribe("orders", handle)
+        client.callback(message(sent))
+        assert told(service) == [(sent.id, "error", "ValueError")]
+
+    def test_error_that_was_there_before_a_callback_is_not_the_handlings(self, client, service):
+        sent = make()
+
+        def handle(got):
+            client.acknowledge(got)
+
+        client.subscribe("orders", handle)
+        try:
+            raise ValueError("earlier")  # noqa: TRY301 - its block is the point
+        except ValueError:
+            client.callback(message(sent))
+        assert told(service) == [(sent.id, "ok", None)]
+
 
 class TestIterate:
     def test_each_lasts_until_the_next_is_asked_for(self, client, service):
