@@ -161,7 +161,7 @@ class TestPaho:
             published(client, topic, poison.body)
             published(client, topic, good.body)
             until(client, lambda: len(seen) == 2)
-        assert told(service) == [(poison.id, "error", "rejected"), (good.id, "ok", None)]
+        assert told(service) == [(poison.id, "error", "ValueError"), (good.id, "ok", None)]
 
     def test_what_a_client_logs_elsewhere_is_no_failure(self, service, connected, topic):
         sent, seen = make(), []

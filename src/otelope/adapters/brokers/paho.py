@@ -51,7 +51,6 @@ ADAPTER = mqtt(
     # With `suppress_exceptions`, what a callback raises comes to nothing but a line of log.
     Settle(
         f"{_CLIENT}._easy_log",
-        refuses=True,
         receipts=lambda c: [id(c.instance)] if c["level"] == paho.MQTT_LOG_ERR else [],
     ),
     delivered=paho.MQTTMessage,
