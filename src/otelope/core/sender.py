@@ -252,6 +252,7 @@ class Sending:
         "_again",
         "_around",
         "_before",
+        "_ended",
         "_envelope",
         "_envelope_span_id",
         "_lasts",
@@ -296,6 +297,7 @@ class Sending:
         self._around: tuple[_What, ...] = ()
         self.what = what
         self._lasts = False
+        self._ended = False
         self.error_type: str | None = None
         self._traced = span.get_span_context().is_valid
         if self._traced:
@@ -336,14 +338,18 @@ class Sending:
 
     def end(self, error: BaseException | None) -> None:
         """Tell how it ended: with what the library raised, or the error that its answer says."""
+        self._ended = True
         error_type = type_of(error) if error is not None else self.error_type
         if self._again or error_type is not None:
             self._tell(error_type)
         end_span(self._span, error, error_type)
 
     def take_back(self, reason: str) -> None:
-        """Tell, after it has ended, that it came to nothing."""
-        self._tell(reason)
+        """Tell that it came to nothing: when it ends, or after that at once."""
+        if self._ended:
+            self._tell(reason)
+        else:
+            self.error_type = reason
 
     def _tell(self, error_type: str | None) -> None:
         sent = self._span.get_span_context()

@@ -16,6 +16,7 @@ from collections.abc import (
     Sequence,
 )  # fmt: skip
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import wrapt
@@ -27,12 +28,13 @@ from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
 from otelope.core.message import Message
-from otelope.core.operation import Delivery, ambient_delivery
+from otelope.core.operation import Delivery, ambient_delivery, type_of
 from otelope.core.sender import Sending, Together
 
 
 _NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
 _REFUSED = "rejected"
+_CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Send:
         message: What is sent; None when this call sends no message.
         stamp: Puts headers into the call; by default, as its argument ``headers``.
         answered: The error that the library's answer says, such as an HTTP status, else None.
+        future: Whether the answer is a future of what the broker says: told as failed if that is.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
@@ -66,6 +69,7 @@ class Send:
     message: Callable[[Call], Message | None]
     stamp: Callable[[Call, Any], None] = lambda call, headers: call.__setitem__("headers", headers)
     answered: Callable[[Any], str | None] = lambda _: None
+    future: bool = False
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
@@ -116,7 +120,18 @@ class Send:
         with guard:
             sending.error_type = self.answered(answer)
             wrapping.instrumenter.sent.note(call.instance, sending)
+            if self.future:
+                answer.add_done_callback(partial(_confirmed, sending))
         return answer
+
+
+def _confirmed(sending: Sending, future: Any) -> None:
+    # In whatever thread the library hears from the broker.
+    with guard:
+        if future.cancelled():
+            sending.take_back(_CANCELLED)
+        elif (error := future.exception()) is not None:
+            sending.take_back(type_of(error))
 
 
 @dataclass(frozen=True)
@@ -390,12 +405,14 @@ class Process:
         target: ``module:Class.method``.
         message: What the callback is called with; same parameters as the callback.
         callback: The name of the parameter that takes it, or ``**callbacks`` by channel.
+        channel: Where the messages come from, where they do not say so themselves.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     message: Callable[..., Message | None]
     callback: str
+    channel: Callable[[Call], str | None] = lambda _: None
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
@@ -405,31 +422,46 @@ class Process:
             call = Call(wrapping.parameters, instance, args, kwargs)
             with guard:
                 callback = call[self.callback]
+                channel = self.channel(call)
+                message = partial(self._from, channel) if channel else self.message
                 held = held_in(callback, self.callback)
                 if held is not None:
-                    held.cell_contents = handler_of(held.cell_contents)
+                    held.cell_contents = handler_of(held.cell_contents, message)
                 elif isinstance(callback, dict):
-                    call[self.callback] = {name: handler_of(callback[name]) for name in callback}
+                    call[self.callback] = {
+                        name: handler_of(each, message) for name, each in callback.items()
+                    }
                 elif callable(callback):
-                    call[self.callback] = handler_of(callback)
+                    call[self.callback] = handler_of(callback, message)
             return wrapped(*call.args, **call.kwargs)
 
-        def handler_of(callback: Any) -> Any:
+        def handler_of(callback: Any, message: Callable[..., Message | None]) -> Any:
             # By its type: a wrapped object pretends to be what it wraps.
             passed_on = type(callback) is _Handler
             if callable(callback) and not passed_on and root_of(callback) != root:
-                return self._delivered(wrapping, callback)
+                return self._delivered(wrapping, callback, message)
             return callback
 
         return register
 
-    def _delivered(self, wrapping: Wrapping, callback: Callable[..., Any]) -> Any:
+    def _from(self, channel: str, *args: Any, **kwargs: Any) -> Message | None:
+        message = self.message(*args, **kwargs)
+        if message is None or message.channel is not None:
+            return message
+        return message._replace(channel=channel)
+
+    def _delivered(
+        self,
+        wrapping: Wrapping,
+        callback: Callable[..., Any],
+        message: Callable[..., Message | None],
+    ) -> Any:
         def handle(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
-            with _handled(wrapping, self.message, *args, **kwargs) or _NOTHING:
+            with _handled(wrapping, message, *args, **kwargs) or _NOTHING:
                 return wrapped(*args, **kwargs)
 
         async def handle_async(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
-            with _handled(wrapping, self.message, *args, **kwargs) or _NOTHING:
+            with _handled(wrapping, message, *args, **kwargs) or _NOTHING:
                 return await wrapped(*args, **kwargs)
 
         return _Handler(callback, handle_async if is_asynchronous(callback) else handle)

@@ -123,6 +123,7 @@ ADAPTER = Adapter(
     sites=(
         Send(f"{CLIENT}.send", sent),
         Send(f"{CLIENT}.send_later", sent),
+        Send(f"{CLIENT}.promise", sent, future=True),
         Gather(
             "letters:Parcel.add",
             lambda call: Message(None, call["body"], call["headers"]),
@@ -151,6 +152,12 @@ ADAPTER = Adapter(
         Settle(f"{CLIENT}.leave", early=True),
         Settle(f"{CLIENT}.finalize", early=True, abandons=True),
         Process(f"{CLIENT}.subscribe", lambda message: got(message)[0], callback="callback"),
+        Process(
+            f"{CLIENT}.subscribe_at",
+            lambda message: got(message)[0]._replace(channel=message.headers.get("channel")),
+            "callback",
+            lambda call: call["place"],
+        ),
         Process(
             f"{CLIENT}.subscribe_through", lambda message: got(message)[0], callback="callback"
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from collections import deque
+from concurrent.futures import Future
 
 
 class Message:
@@ -30,6 +31,7 @@ class Client:
         self.one_by_one = False
         self.refuses = None
         self.everywhere = False
+        self.promised = Future()
 
     def send(self, channel, body, headers=None):
         self.calls.append((channel, body, headers))
@@ -84,6 +86,10 @@ class Client:
     async def get_later(self):
         await asyncio.sleep(0)
         return self.get()
+
+    def promise(self, channel, body, headers=None):
+        self.calls.append((channel, body, headers))
+        return self.promised
 
     def ask(self, channel, body, headers=None):
         self.send(channel, body, headers)
@@ -157,6 +163,9 @@ class Client:
             yield self.queue.popleft()
 
     def subscribe(self, channel, callback=None):
+        self.callback = callback
+
+    def subscribe_at(self, place, callback=None):
         self.callback = callback
 
     def subscribe_through(self, channel, callback=None):

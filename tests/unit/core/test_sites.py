@@ -102,6 +102,32 @@ class TestSend:
         (span,) = service.spans("send")
         assert span.attributes["error.type"] == "asyncio.exceptions.CancelledError"
 
+    def test_what_is_promised_and_kept_has_nothing_to_be_told(self, client, service):
+        sent = make()
+        assert client.promise("orders", sent.body) is client.promised
+        client.promised.set_result("sent")
+        assert [span.name for span in service.spans("send")] == ["send orders"]
+        assert service.done() == []
+
+    @pytest.mark.parametrize("at_once", [True, False])
+    def test_what_is_promised_and_fails_is_told_as_failed_once(self, client, service, at_once):
+        sent, error = make(), ValueError("no such channel")
+        if at_once:
+            client.promised.set_exception(error)
+        answer = client.promise("orders", sent.body)
+        if not at_once:
+            assert service.done() == []
+            client.promised.set_exception(error)
+        assert answer.exception() is error
+        said = [(each.envelope.id, each.outcome, each.error_type) for each in service.done()]
+        assert said == [(sent.id, "error", "ValueError")]
+        (span,) = service.spans("send")
+        assert span.status.status_code.name == ("ERROR" if at_once else "UNSET")
+
+    def test_what_is_promised_and_cancelled_is_told_so(self, client, service):
+        client.promise("orders", make().body).cancel()
+        assert [each.error_type for each in service.done()] == ["cancelled"]
+
     def test_wrapped_coroutine_function_still_is_one(self, client):
         assert inspect.iscoroutinefunction(letters.Client.send_later)
         assert not inspect.iscoroutinefunction(letters.Client.send)
@@ -817,6 +843,16 @@ class TestProcess:
         assert handler.seen == [(got, sent.id)]
         assert told(service) == [(sent.id, "ok", None)]
         assert current() is None
+
+    @pytest.mark.parametrize(
+        ("headers", "channel"), [({}, "here"), ({"channel": "orders"}, "orders")]
+    )
+    def test_message_that_does_not_say_where_it_is_from_is_from_where_it_was_asked_for(
+        self, client, service, headers, channel
+    ):
+        client.subscribe_at("here", lambda _: None)
+        client.callback(letters.Message(make().body, headers))
+        assert [each.channel for each in service.deliveries()] == [channel]
 
     @pytest.mark.parametrize(
         "form",
