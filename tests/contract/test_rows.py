@@ -23,6 +23,7 @@ MARKS = {
     "kafka_server": pytest.mark.kafka,
     "mqtt_server": pytest.mark.mqtt,
     "nats_server": pytest.mark.nats,
+    "pubsub_server": pytest.mark.pubsub,
     "rabbitmq_server": pytest.mark.rabbitmq,
     "redis_server": pytest.mark.redis,
 }

@@ -69,6 +69,7 @@ REDIS = {
 PLAIN = {
     "kafka_server": transports.kafka,
     "mqtt_server": transports.mqtt,
+    "pubsub_server": transports.pubsub,
     "rabbitmq_server": transports.rabbitmq,
 }
 MQTT = (
@@ -100,6 +101,9 @@ STYLES = [
     pytest.param(Style("nats async for", "nats_server"), marks=pytest.mark.nats),
     pytest.param(Style("nats push", "nats_server"), marks=pytest.mark.nats),
     pytest.param(Style("nats fetch", "nats_server", batches=True), marks=pytest.mark.nats),
+    pytest.param(Style("pubsub callback", "pubsub_server"), marks=pytest.mark.pubsub),
+    pytest.param(Style("pubsub callback ordered", "pubsub_server"), marks=pytest.mark.pubsub),
+    pytest.param(Style("pubsub pull", "pubsub_server", batches=True), marks=pytest.mark.pubsub),
     *(
         pytest.param(
             Style(name, "mqtt_server", headers="3.1.1" not in name), marks=pytest.mark.mqtt

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import subprocess
 import sys
 import time
 
 from pathlib import Path
+from unittest.mock import patch
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -175,6 +177,25 @@ def test_moto_takes_and_gives_a_message_and_forwards_what_is_published(aws_serve
     finally:
         sqs.close()
         sns.close()
+
+
+@pytest.mark.pubsub
+def test_pubsub_takes_and_gives_a_message_and_gives_it_again(pubsub_server: str):
+    from google.cloud import pubsub_v1
+
+    with patch.dict(os.environ, PUBSUB_EMULATOR_HOST=pubsub_server):
+        publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
+    topic, at = (f"projects/p/{kind}/t-{uuid4()}" for kind in ("topics", "subscriptions"))
+    publisher.create_topic(name=topic)
+    with subscriber:
+        subscriber.create_subscription(name=at, topic=topic)
+        publisher.publish(topic, b"body", a="1").result(30)
+        for _ in range(2):
+            (got,) = subscriber.pull(subscription=at, max_messages=1).received_messages
+            assert (got.message.data, dict(got.message.attributes)) == (b"body", {"a": "1"})
+            ids = {"subscription": at, "ack_ids": [got.ack_id]}
+            subscriber.modify_ack_deadline(**ids, ack_deadline_seconds=0)
+    publisher.stop()
 
 
 @pytest.mark.postgresql

@@ -19,7 +19,7 @@ from otelope import instrumentor
 from otelope.adapters.table import TABLE, Row
 
 
-LIBRARIES = sorted({row.imports.partition(".")[0] for row in TABLE})
+LIBRARIES = sorted({row.package for row in TABLE})
 SOURCE = str(Path(__file__).parents[2] / "src")
 
 PREPARE = """

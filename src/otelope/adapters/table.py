@@ -10,6 +10,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
+# Packages that many distributions share, each with one of its own below.
+_NAMESPACES = ("google.cloud",)
+
+
 class Row(NamedTuple):
     """
     A supported library.
@@ -31,6 +35,13 @@ class Row(NamedTuple):
         return f"otelope.adapters.{self.name}"
 
     @property
+    def package(self) -> str:
+        """The outermost package that the library brings and no other."""
+        shared = [name for name in _NAMESPACES if self.imports.startswith(f"{name}.")]
+        depth = shared[0].count(".") + 2 if shared else 1
+        return ".".join(self.imports.split(".")[:depth])
+
+    @property
     def entry_point(self) -> str:
         """What ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` calls it."""
         return f"otelope_{self.name.rpartition('.')[2]}"
@@ -48,6 +59,7 @@ TABLE = (
     Row("brokers.nats", "nats.aio.client", "nats-py>=2.2,<3"),
     Row("brokers.paho", "paho.mqtt.client", "paho-mqtt>=1.6,<3"),
     Row("brokers.pika", "pika.adapters.blocking_connection", "pika>=1.2,<2"),
+    Row("brokers.pubsub", "google.cloud.pubsub_v1", "google-cloud-pubsub>=2.23,<3"),
     Row("brokers.redis", "redis", "redis>=4.5.4,<9"),
     Row("brokers.redis_streams", "redis", "redis>=4.5.4,<9"),
     Row("databases.asyncpg", "asyncpg", "asyncpg>=0.27,<1"),

@@ -199,7 +199,8 @@ class Delivering(Scenarios):
             await driver.send(*calls)
 
         self.exchange(driver, start, {channel: note}, 2)
-        assert arrived == [broken, sent.body]
+        assert sorted(arrived) == sorted([broken, sent.body])
+        assert arrived[0] == broken or not driver.features.ordered
         assert service.shapes() == [[sent.type, f"  process {sent.type}"]]
         assert [delivery.outcome for delivery in service.deliveries()] == ["ok"]
 
@@ -231,7 +232,7 @@ class Delivering(Scenarios):
             "asyncio.exceptions.CancelledError",
         )
 
-    @where(lambda features: features.batch == 1)
+    @where(lambda features: features.batch == 1 and features.ordered)
     def test_handlings_of_one_consumer_do_not_overlap(
         self, driver: Driver, service: Service, channel: str
     ) -> None:
@@ -264,6 +265,9 @@ class Delivering(Scenarios):
             current.append(otelope.current())
 
         self.pass_on(driver, channel, note, *sent)
+        if not driver.features.ordered:
+            place = [record.envelope.id for record in service.deliveries()].index
+            sent.sort(key=lambda each: place(each.id))
         spans = service.spans("process")
         parts = [sent[first : first + MAX_LINKS] for first in range(0, len(sent), MAX_LINKS)]
         destination = driver.destination(channel)

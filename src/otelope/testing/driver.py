@@ -51,6 +51,7 @@ class Features:
         forgets: Whether what was not handled never comes again.
         redelivers: Whether the broker says of a message that it came before.
         headers: Whether messages can have headers.
+        ordered: Whether messages are handled one after the other, as they were sent.
         json_only: Whether the broker refuses what is no JSON.
         receiving: What spans of handling say in ``messaging.system``, where messages come out of
             another system than they were sent to.
@@ -67,6 +68,7 @@ class Features:
     forgets: bool = False
     redelivers: bool = False
     headers: bool = True
+    ordered: bool = True
     json_only: bool = False
     receiving: str = ""
 

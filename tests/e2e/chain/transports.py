@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import threading
 import urllib.parse
 
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from unittest.mock import patch
 
 
 RECEIVERS = ("orders", "payments", "shop")
@@ -195,6 +197,39 @@ def aws(address: str, run: str, mode: str) -> Iterator[str]:
 
     with _in_thread(relay):
         yield address
+
+
+@contextmanager
+def pubsub(address: str, run: str) -> Iterator[str]:
+    """Topics with a subscription each, which keeps an order, and a relay from ``TOPIC.bare``."""
+    from google.cloud import pubsub_v1
+
+    from tests.e2e.chain.over_pubsub import subscription, topic
+
+    names = [f"{run}.{receiver}" for receiver in RECEIVERS]
+    with patch.dict(os.environ, PUBSUB_EMULATOR_HOST=address):
+        publisher, subscriber = pubsub_v1.PublisherClient(), pubsub_v1.SubscriberClient()
+    with subscriber:
+        for name in [*names, *(name + BARE for name in names)]:
+            publisher.create_topic(name=topic(name))
+            made = {"name": subscription(name), "topic": topic(name)}
+            subscriber.create_subscription(request={**made, "enable_message_ordering": True})
+
+        def forwarder(name: str) -> Callable[[Any], None]:
+            def forward(message: Any) -> None:
+                publisher.publish(topic(name), message.data).result(30)
+                message.ack()
+
+            return forward
+
+        relays = [subscriber.subscribe(subscription(n + BARE), forwarder(n)) for n in names]
+        try:
+            yield address
+        finally:
+            for relay in relays:
+                relay.cancel()
+                relay.result(30)
+            publisher.stop()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from tests.e2e.servers.moto import moto
 from tests.e2e.servers.nats import nats
 from tests.e2e.servers.postgresql import postgresql
 from tests.e2e.servers.processes import Missing
+from tests.e2e.servers.pubsub import pubsub
 from tests.e2e.servers.rabbitmq import rabbitmq
 from tests.e2e.servers.redis import redis
 
@@ -26,6 +27,7 @@ __all__ = [
     "moto",
     "nats",
     "postgresql",
+    "pubsub",
     "rabbitmq",
     "redis",
 ]
@@ -37,6 +39,7 @@ SERVERS = {
     "mqtt": mosquitto,
     "nats": nats,
     "postgresql": postgresql,
+    "pubsub": pubsub,
     "rabbitmq": rabbitmq,
     "redis": redis,
 }

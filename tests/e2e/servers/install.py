@@ -2,8 +2,8 @@
 Get the servers that the tests use: `python3 -m tests.e2e.servers.install`.
 
 On Debian and as root it installs their packages; elsewhere it says which are missing, and the
-tests that need them are skipped (on CI: fail). What is built, the collector and Jaeger, takes 7
-minutes on two cores, once. Standard library only.
+tests that need them are skipped (on CI: fail). What is built, the collector, Jaeger and Pub/Sub,
+takes 7 minutes on two cores, once. Standard library only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from tests.e2e.servers.apache_kafka import jars
 from tests.e2e.servers.earlier import LIBRARY as FAKETIME
-from tests.e2e.servers.go_programs import jaeger_program, otelcol
+from tests.e2e.servers.go_programs import jaeger_program, otelcol, pubsub_program
 from tests.e2e.servers.postgresql import PROGRAMS as POSTGRESQL
 from tests.e2e.servers.processes import Missing
 
@@ -48,7 +48,7 @@ def main() -> None:
     if missing:
         names = " ".join(missing)
         print(f"servers: tests that need them are skipped; to run them: apt-get install {names}")
-    for get in (jars, otelcol, jaeger_program):
+    for get in (jars, otelcol, jaeger_program, pubsub_program):
         with suppress(Missing):
             get()
 
