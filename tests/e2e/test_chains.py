@@ -65,6 +65,13 @@ REDIS = {
     **dict.fromkeys(("blpop", "lmove", "pipelined list"), "list"),
     **dict.fromkeys(("get_message", "listen", "handler"), "nothing"),
 }
+FASTSTREAM = {
+    "kafka": ("", " batch"),
+    "rabbitmq": ("",),
+    "nats": ("", " push", " pull"),
+    "redis": (" channel", " list", " stream"),
+}
+KEPT = {**REDIS, "channel": "nothing", "list": "list", "stream": "stream"}
 # What carries every style of its clients in one way.
 PLAIN = {
     "kafka_server": transports.kafka,
@@ -137,6 +144,19 @@ STYLES = [
         )
         for mode in ("callback", "on_message", "simple", "get")
         for server in ("rabbitmq", "redis")
+    ),
+    *(
+        pytest.param(
+            Style(
+                f"faststream {system}{how}",
+                f"{system}_server",
+                batches=how == " batch",
+                headers=how not in (" channel", " list"),
+            ),
+            marks=getattr(pytest.mark, system),
+        )
+        for system, ways in FASTSTREAM.items()
+        for how in ways
     ),
     pytest.param(Style("http", None), marks=pytest.mark.slow),
 ]
@@ -264,13 +284,13 @@ def _transport(
     if style.server in PLAIN:
         return PLAIN[style.server](address, run)
     if style.server == "nats_server":
-        stream = style.name in ("nats push", "nats fetch")
+        stream = style.name.endswith((" push", " pull", " fetch"))
         return transports.nats(address, run, stream=stream)
     if style.server == "aws_server":
         return transports.aws(address, run, style.name.split()[1])
     if style.server == "redis_server":
-        mode = style.name.removeprefix("redis ").removeprefix("asyncio ")
-        return transports.redis(address, run, REDIS[mode])
+        mode = style.name.removeprefix("faststream ").removeprefix("redis ")
+        return transports.redis(address, run, KEPT[mode.removeprefix("asyncio ")])
     return transports.gateway(run, lambda service: _url(processes, service))
 
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 # A name of the metadata's type, however spelled; a body has a content type beside it.
 _TYPE = re.compile("(?<!content)(?<!content[-_.])type$", re.IGNORECASE)
+# How a JSON object begins, and what is binary (`otelope.codecs.faststream`).
+_OBJECTS = ("{", b"{", b"\x89")
 
 
 class Carrier(Protocol):
@@ -133,9 +135,9 @@ class Fields(Mapped):
         return {**{n: v for n, v in headers.items() if text(n) not in fields}, **fields}
 
     def body(self, headers: Any) -> Any:
-        """The first field that looks like a JSON object; None where none does."""
+        """The first field that looks like a JSON object, or holds one; None where none does."""
         for value in headers.values():
-            if isinstance(value, str | bytes) and value[:1] in ("{", b"{"):
+            if isinstance(value, str | bytes) and value[:1] in _OBJECTS:
                 return value
         return None
 

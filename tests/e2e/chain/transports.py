@@ -17,6 +17,8 @@ from unittest.mock import patch
 
 RECEIVERS = ("orders", "payments", "shop")
 BARE = ".bare"
+# What a stream's entries have beside an application's own fields.
+HEADERS = (b"traceparent", b"tracestate")
 
 
 @contextmanager
@@ -269,7 +271,8 @@ def _relay_streams(stopped: threading.Event, client: Any, _: Any, bare: list[str
         for stream, entries in dict(client.xread(after, block=100)).items():
             for id_, fields in entries:
                 after[stream.decode()] = id_
-                client.xadd(stream.decode().removesuffix(BARE), {"order": fields[b"order"]})
+                kept = {name: fields[name] for name in fields if name not in HEADERS}
+                client.xadd(stream.decode().removesuffix(BARE), kept)
 
 
 def _relay_lists(stopped: threading.Event, client: Any, _: Any, bare: list[str]) -> None:
