@@ -24,7 +24,7 @@ class Codecs:
     Recognises envelopes in messages of any library.
 
     Tried in order: installed codecs (entry points ``otelope.codecs``), CloudEvents in headers,
-    JSON bodies, metadata in headers and native properties.
+    JSON bodies, metadata in headers and native properties. Of a job's arguments, only JSON.
 
     Args:
         fields: Other names of fields on the wire, by our own, such as ``{"id": "messageId"}``.
@@ -41,6 +41,8 @@ class Codecs:
 
     def recognise(self, message: Message, carrier: Carrier) -> Envelope | None:
         """The envelope in a message; None when it is none. No message makes it raise."""
+        if message.arguments is not None:
+            return self._argument(message.arguments)
         body = message.body
         if type(body) is not bytes:
             body = self._bytes(body)
@@ -76,6 +78,16 @@ class Codecs:
             return self._json.payload(envelope.text)
         payload = envelope.payload
         return json_or_bytes(payload) if isinstance(payload, bytes) else payload
+
+    def _argument(self, arguments: Sequence[Any]) -> Envelope | None:
+        """The first of a job's arguments that is an envelope."""
+        for argument in arguments:
+            body = self._bytes(argument)
+            if body and len(body) <= self._longest:
+                envelope = self._json.decode(body)
+                if envelope is not None:
+                    return envelope
+        return None
 
     def _bytes(self, body: object) -> bytes | None:
         if body is None:

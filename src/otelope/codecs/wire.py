@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -55,6 +55,8 @@ class Message(Protocol):
     def headers(self) -> Any: ...  # noqa: D102
     @property
     def properties(self) -> Mapping[str, Any] | None: ...  # noqa: D102
+    @property
+    def arguments(self) -> Sequence[Any] | None: ...  # noqa: D102
 
 
 class Codec(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
@@ -23,6 +24,8 @@ class Message(NamedTuple):
             compared with what `Settle` says. None where nothing is.
         system: The value of ``messaging.system``, where one client speaks to many systems and a
             message says to which; else the adapter's.
+        arguments: What a job is called with, where it is that and has no body: the first that is
+            an envelope is what the message carries.
     """
 
     channel: str | None
@@ -34,3 +37,4 @@ class Message(NamedTuple):
     transport_id: str | None = None
     receipt: Any = None
     system: str | None = None
+    arguments: Sequence[Any] | None = None

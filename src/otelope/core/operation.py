@@ -63,6 +63,14 @@ def place() -> Any:
     return task or threading.current_thread()
 
 
+def handling_of(receipt: Any) -> Delivery | None:
+    """The delivery of a message that is current here, or that what is current stands in."""
+    delivery = _delivery_in(otel.get_current())
+    while delivery is not None and not delivery.has(receipt):
+        delivery = _delivery_in(delivery._before)  # noqa: SLF001 - same module
+    return delivery
+
+
 def live_context() -> Context:
     """The current context, without deliveries that ended elsewhere and were left current here."""
     return _live(otel.get_current())
@@ -145,6 +153,10 @@ class Delivery:
     def handles(self, envelope_id: str | None) -> bool:
         """Whether this envelope is among those handled."""
         return any(envelope.id == envelope_id for envelope in self.envelopes)
+
+    def has(self, receipt: Any) -> bool:
+        """Whether the message of this receipt is among those handled."""
+        return any(message.receipt == receipt for message in self._messages)
 
     def is_of(self, library: object, arrived: Sequence[Arrived]) -> bool:
         """Whether it is the handling of just these messages, by the same library."""

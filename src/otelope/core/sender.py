@@ -23,7 +23,7 @@ from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.core.operation import drawn_span_id, end_span, live_context, metadata_of, type_of
 from otelope.core.placement import Placement, Spot, place_again, place_envelope
-from otelope.core.propagation import injected
+from otelope.core.propagation import already_stored, injected
 from otelope.core.records import DeliveryRecord, RecordedBy, Recorder
 from otelope.core.shared import Origin, Shared
 from otelope.core.surroundings import Surroundings, surroundings
@@ -80,11 +80,17 @@ class Sender:
 
         The caller sends it with `Sending.fields` among its headers, within the `Sending`.
         None when the message is no envelope, when instrumentation is suppressed, or when this is
-        an inner layer of a sending that lasts, as where a request is made of a publish.
+        an inner layer of a sending that lasts, as where a request is made of a publish. Nor is a
+        job sent that its library puts back, to be tried again or when its time comes: it has been
+        sent, as its headers say.
         """
         envelope = self._recognise(message, adapter.carrier)
         if envelope is None or not is_instrumentation_enabled():
             return None
+        if message.arguments is not None:
+            own = self._shared.identify(envelope.id)
+            if already_stored(message, adapter.carrier, own.span_id):
+                return None
         what = (message.system or adapter.system, message.channel, envelope.id)
         if what in _sending.get():
             return None

@@ -28,7 +28,7 @@ from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
 from otelope.core.message import Message
-from otelope.core.operation import Delivery, ambient_delivery, type_of
+from otelope.core.operation import Delivery, ambient_delivery, handling_of, type_of
 from otelope.core.sender import Sending, Together
 
 
@@ -497,6 +497,39 @@ class Handle:
                 return await wrapped(*args, **kwargs)
 
         return handle_async if wrapping.asynchronous else handle
+
+
+@dataclass(frozen=True)
+class Fail:
+    """
+    A call by which the library notes what the application raised, where it goes no further.
+
+    It ends the handling: what the library does then, such as trying again, comes after it.
+
+    Args:
+        target: ``module:Class.method``.
+        receipt: The `Message.receipt` of what was handled.
+        error: What was raised; None where nothing was.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    receipt: Callable[[Call], Any]
+    error: Callable[[Call], BaseException | None]
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        def fail(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            with guard:
+                error = self.error(call)
+                delivery = handling_of(self.receipt(call)) if error is not None else None
+                if delivery is not None:
+                    delivery.end_within(error)
+                    delivery.end(error)
+            return wrapped(*args, **kwargs)
+
+        return fail
 
 
 def _handled(
