@@ -79,6 +79,8 @@ PLAIN = {
     "pubsub_server": transports.pubsub,
     "rabbitmq_server": transports.rabbitmq,
 }
+# Libraries with a way of their own, whatever they speak to.
+OWN = {"dramatiq": transports.dramatiq, "kombu": transports.kombu}
 MQTT = (
     *(f"paho {how}" for how in ("on_message QoS 0", "on_message QoS 1", "on_message QoS 2")),
     *(f"paho {how}" for how in ("thread", "message_callback_add")),
@@ -144,6 +146,12 @@ STYLES = [
         )
         for mode in ("callback", "on_message", "simple", "get")
         for server in ("rabbitmq", "redis")
+    ),
+    *(
+        pytest.param(
+            Style(f"dramatiq {system}", f"{system}_server"), marks=getattr(pytest.mark, system)
+        )
+        for system in ("rabbitmq", "redis")
     ),
     *(
         pytest.param(
@@ -279,8 +287,9 @@ def _command(sent: Sent) -> dict[str, Any]:
 def _transport(
     style: Style, address: str, run: str, processes: Processes
 ) -> AbstractContextManager[str]:
-    if style.name.startswith("kombu "):
-        return transports.kombu(address, run)
+    library = style.name.partition(" ")[0]
+    if library in OWN:
+        return OWN[library](address, run)
     if style.server in PLAIN:
         return PLAIN[style.server](address, run)
     if style.server == "nats_server":

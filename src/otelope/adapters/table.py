@@ -54,6 +54,7 @@ TABLE = (
     Row("brokers.aiomqtt", "aiomqtt", "aiomqtt>=2,<3"),
     Row("brokers.botocore", "botocore.client", "botocore>=1.31.62,<2"),
     Row("brokers.confluent_kafka", "confluent_kafka.cimpl", "confluent-kafka>=2.3,<3"),
+    Row("brokers.dramatiq", "dramatiq", "dramatiq>=1.13,<3"),
     Row("brokers.kafka", "kafka", "kafka-python>=2.0.2,<4"),
     Row("brokers.kombu", "kombu.messaging", "kombu>=5.2.4,<6"),
     Row("brokers.nats", "nats.aio.client", "nats-py>=2.2,<3"),

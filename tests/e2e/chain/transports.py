@@ -328,6 +328,41 @@ def kombu(url: str, run: str) -> Iterator[str]:
 
 
 @contextmanager
+def dramatiq(url: str, run: str) -> Iterator[str]:
+    """
+    A relay from ``QUEUE_bare`` to ``QUEUE``, which keeps no option of a message.
+
+    Args:
+        url: The server's.
+        run: What the queues' names begin with.
+    """
+    from dramatiq import Message
+
+    from tests.e2e.chain.over_dramatiq import broker_of, queue_of
+
+    def relay(stopped: threading.Event) -> None:
+        broker = broker_of(url)
+        consumers = {}
+        for receiver in RECEIVERS:
+            to = queue_of(f"{run}.{receiver}")
+            for queue in (to, queue_of(to + BARE)):
+                broker.declare_queue(queue)
+            consumers[to] = broker.consume(queue, timeout=50)
+        while not stopped.is_set():
+            for to, consumer in consumers.items():
+                message = next(consumer)
+                if message is not None:
+                    broker.enqueue(Message(to, to, message.args, message.kwargs, {}))
+                    consumer.ack(message)
+        for consumer in consumers.values():
+            consumer.close()
+        broker.close()
+
+    with _in_thread(relay):
+        yield url
+
+
+@contextmanager
 def gateway(run: str, url_of: Callable[[str], str]) -> Iterator[str]:
     """
     A reverse proxy; below ``/CHANNEL.bare`` it passes on no header but the content's type.
