@@ -36,6 +36,16 @@ LIBRARIES = {
     "aiobotocore": ("botocore", "AiobotocoreInstrumentor", "create", ()),
     "botocore": ("botocore", "BotocoreInstrumentor", "create", ()),
     "botocore send": ("boto3sqs", "Boto3SQSInstrumentor", "create", ()),
+    "celery": (
+        "celery",
+        "CeleryInstrumentor",
+        "create",
+        tuple(
+            f"celery {how}{where}"
+            for how in ("apply_async", "send_task")
+            for where in ("", " redis_server")
+        ),
+    ),
     "pika": ("pika", "PikaInstrumentor", "create", ("pika callback", "pika consume")),
     # Spans of a database's client within ours; around ours where a pipeline is executed.
     "redis": ("redis", "RedisInstrumentor", "send", ()),

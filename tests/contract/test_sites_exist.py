@@ -11,6 +11,7 @@ import pytest
 
 from otelope.adapters.table import TABLE
 from otelope.core.call import parameters_of
+from otelope.core.made_sites import Make
 from otelope.core.patching import locate
 from otelope.core.sites import Handle, Operations, Process, Receive, Send, SendMany
 from otelope.instrumentor import unsupported
@@ -68,6 +69,8 @@ def names_read(site):
         return subscripts(functions_of(function), "asked") if is_named(function) else set()
     if isinstance(site, Send | Handle):
         return subscripts(functions_of(site.message), "call", "where")
+    if isinstance(site, Make):
+        return subscripts(functions_of(site.message), "making")
     if isinstance(site, SendMany):
         return subscripts(functions_of(site.messages), "call")
     return set()

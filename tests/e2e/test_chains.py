@@ -80,7 +80,11 @@ PLAIN = {
     "rabbitmq_server": transports.rabbitmq,
 }
 # Libraries with a way of their own, whatever they speak to.
-OWN = {"dramatiq": transports.dramatiq, "kombu": transports.kombu}
+OWN = {
+    "celery": transports.celery,
+    "dramatiq": transports.dramatiq,
+    "kombu": transports.kombu,
+}
 MQTT = (
     *(f"paho {how}" for how in ("on_message QoS 0", "on_message QoS 1", "on_message QoS 2")),
     *(f"paho {how}" for how in ("thread", "message_callback_add")),
@@ -165,6 +169,14 @@ STYLES = [
         )
         for system, ways in FASTSTREAM.items()
         for how in ways
+    ),
+    *(
+        pytest.param(
+            Style(f"celery {pool} {server}", f"{server}_server"),
+            marks=getattr(pytest.mark, server),
+        )
+        for pool in ("prefork", "threads", "solo")
+        for server in ("rabbitmq", "redis")
     ),
     pytest.param(Style("http", None), marks=pytest.mark.slow),
 ]

@@ -232,6 +232,29 @@ def test_a_worker_of_a_multiprocessing_pool_that_is_terminated_loses_none(collec
     assert len(set(collector.ids)) == 100
 
 
+def test_a_worker_of_billiards_pool_loses_none_however_it_ends(collector, run):
+    code, _, _ = ended(
+        run(
+            """
+            from billiard.pool import Pool
+
+            def last(*_):
+                put(1)
+
+            if __name__ == "__main__":
+                pool = Pool(2, on_process_exit=last)
+                pool.map(put, [50, 50])
+                pool.close()
+                pool.join()
+                with Pool(1, maxtasksperchild=1) as pool:
+                    pool.map(put, [10, 10])
+            """
+        )
+    )
+    assert code == 0
+    assert len(set(collector.ids)) == 2 * 50 + 2 * 1 + 2 * 10
+
+
 def test_an_unreachable_collector_does_not_hold_the_exit_up(collector, run, unused_port):
     started = time.monotonic()
     child = run(

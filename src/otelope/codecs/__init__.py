@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from otelope.codecs.celery import Tasks
 from otelope.codecs.faststream import unwrapped
 from otelope.codecs.headers import Headers
 from otelope.codecs.json_body import JsonBody, encoded
@@ -24,7 +25,8 @@ class Codecs:
     Recognises envelopes in messages of any library.
 
     Tried in order: installed codecs (entry points ``otelope.codecs``), CloudEvents in headers,
-    JSON bodies, metadata in headers and native properties. Of a job's arguments, only JSON.
+    JSON bodies, tasks of Celery, metadata in headers and native properties. Of a job's arguments,
+    only JSON.
 
     Args:
         fields: Other names of fields on the wire, by our own, such as ``{"id": "messageId"}``.
@@ -35,6 +37,7 @@ class Codecs:
         names = Names(fields)
         self._plugins = Plugins() or None
         self._json = JsonBody(names)
+        self._tasks = Tasks(self._json)
         self._headers = Headers(names)
         self._rows = Rows(names)
         self._longest = max_body_bytes
@@ -61,6 +64,7 @@ class Codecs:
         return (
             (self._headers.cloudevent(headers, carrier, found, payload) if found else None)
             or self._json.decode(body)
+            or (self._tasks.decode(headers, carrier, body) if headers else None)
             or self._headers.envelope(headers, carrier, found, properties, payload)
         )
 
@@ -98,7 +102,7 @@ class Codecs:
         if isinstance(body, bytes | bytearray | memoryview):
             size = body.nbytes if isinstance(body, memoryview) else len(body)
             return bytes(body) if size <= self._longest else None
-        if isinstance(body, dict) and self._json.may_be(body):
+        if isinstance(body, tuple) or (isinstance(body, dict) and self._json.may_be(body)):
             # The client library serializes it later, by the application's own serializer.
             return encoded(body)
         return None

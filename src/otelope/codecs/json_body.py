@@ -144,7 +144,7 @@ def _without_constants(body: bytes) -> bytes:
         return b""
 
 
-def encoded(body: dict[Any, Any]) -> bytes | None:
+def encoded(body: dict[Any, Any] | tuple[Any, ...]) -> bytes | None:
     """The JSON of plain data that the client library will serialize; None where it has none."""
     try:
         return msgspec.json.encode(body, enc_hook=str)

@@ -79,6 +79,7 @@ def envelope_of(
     payload: bytes | None = None,
     text: bytes | None = None,
     cloudevent: bool = False,
+    vouched: bool = False,
 ) -> Envelope | None:
     """
     The envelope that these values, of any type, make; None when they make none.
@@ -87,11 +88,12 @@ def envelope_of(
         id, type, timestamp, source, parent_id, channel, kind: In the order of `FIELDS`.
         payload, text: As in `Envelope`.
         cloudevent: A specversion vouches for it, so that it needs no timestamp.
+        vouched: Its own shape does, so that it needs no source either.
     """
     if not fit(type, LONGEST_ID):
         return None
     moment = milliseconds(timestamp)
-    if moment is None and not cloudevent:
+    if moment is None and not (cloudevent or vouched):
         return None
     own = identifier(id)
     if own is None:
@@ -106,7 +108,7 @@ def envelope_of(
             parent = None
     origin = _source(source)
     if origin is None:
-        if cloudevent or parent_id is ABSENT:
+        if cloudevent or (parent_id is ABSENT and not vouched):
             return None
         origin = _UNKNOWN
     return Envelope(

@@ -14,12 +14,12 @@ Parameters = Mapping[str, int | slice | EllipsisType | None]
 
 def parameters_of(function: Callable[..., Any], declared: str = "") -> Parameters:
     """
-    The parameters of a method by name, each with its position; None for keyword-only ones.
+    The parameters of a function by name, each with its position; None for keyword-only ones.
 
     ``*args`` has a slice, ``**kwargs`` an ellipsis.
 
     Args:
-        function: As found on its class, with the instance as its first parameter.
+        function: As found in its module, or on its class with the instance as first parameter.
         declared: For functions without a signature (written in C), the names in their order
             without the instance.
 
@@ -29,7 +29,9 @@ def parameters_of(function: Callable[..., Any], declared: str = "") -> Parameter
     if declared:
         return {name: position for position, name in enumerate(declared.split())}
     found: dict[str, int | slice | EllipsisType | None] = {}
-    listed = list(inspect.signature(function).parameters.values())[1:]
+    listed = list(inspect.signature(function).parameters.values())
+    if _is_method(function):
+        del listed[0]
     for position, parameter in enumerate(listed):
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             found[parameter.name] = position
@@ -40,6 +42,11 @@ def parameters_of(function: Callable[..., Any], declared: str = "") -> Parameter
         else:
             found[parameter.name] = ...
     return found
+
+
+def _is_method(function: Callable[..., Any]) -> bool:
+    owner = getattr(function, "__qualname__", ".").rpartition(".")[0]
+    return bool(owner) and not owner.endswith("<locals>")
 
 
 class Call:

@@ -129,6 +129,7 @@ class Claim:
             redelivered=message.redelivered,
             transport_id=message.transport_id,
             system=message.system or self._library.system,
+            alias=message.alias,
         )
         if envelope.text is not None:
             envelope = envelope._replace(payload=None)  # the text has it

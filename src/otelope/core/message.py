@@ -26,6 +26,9 @@ class Message(NamedTuple):
             message says to which; else the adapter's.
         arguments: What a job is called with, where it is that and has no body: the first that is
             an envelope is what the message carries.
+        alias: What the library itself calls what it carries, as the id of a task whose argument
+            is the envelope: what is sent meanwhile with a parent of this name has that envelope
+            as its parent.
     """
 
     channel: str | None
@@ -38,3 +41,4 @@ class Message(NamedTuple):
     receipt: Any = None
     system: str | None = None
     arguments: Sequence[Any] | None = None
+    alias: str | None = None

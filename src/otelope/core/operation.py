@@ -158,6 +158,12 @@ class Delivery:
         """Whether the message of this receipt is among those handled."""
         return any(message.receipt == receipt for message in self._messages)
 
+    def resolve(self, parent_id: str | None) -> str | None:
+        """The envelope's id, where a parent is named as the library calls what is handled here."""
+        if parent_id is not None and len(self._messages) == 1:
+            return self.envelopes[0].id if self._messages[0].alias == parent_id else parent_id
+        return parent_id
+
     def is_of(self, library: object, arrived: Sequence[Arrived]) -> bool:
         """Whether it is the handling of just these messages, by the same library."""
         ids = [envelope.id for _, envelope in arrived]

@@ -95,6 +95,9 @@ class Shared:
         envelope = self.contracts.whole(envelope)
         delivery = ambient_delivery()
         handled = delivery.envelope if delivery is not None else None
+        named = delivery.resolve(envelope.parent_id) if delivery is not None else None
+        if named not in (envelope.parent_id, envelope.id, None):
+            envelope = envelope._replace(parent_id=named)
         inferred = envelope.parent_id is None and handled is not None and handled.id != envelope.id
         if inferred and handled is not None:
             envelope = envelope._replace(parent_id=handled.id)

@@ -14,8 +14,8 @@ import sys
 import threading
 
 from functools import partial
-from types import FrameType
-from typing import Protocol
+from types import FrameType, ModuleType
+from typing import Any, Protocol
 
 from otelope.core.guard import guard
 
@@ -94,15 +94,36 @@ class Lifecycle:
         """Ask the process pools in use to end with each child."""
         for name in _POOLS:
             pool = sys.modules.get(name)
-            if name not in self._pools and hasattr(pool, "Finalize"):
+            if name not in self._pools and pool is not None and hasattr(pool, "Finalize"):
                 self._pools.add(name)
-                in_pool = partial(Lifecycle.in_pool, finalize=pool.Finalize)  # type: ignore[union-attr]
-                pool.register_after_fork(self, in_pool)  # type: ignore[union-attr]
+                pool.register_after_fork(self, partial(Lifecycle.in_pool, pool=pool))
 
-    def in_pool(self, finalize: type) -> None:
+    def in_pool(self, pool: ModuleType) -> None:
         """End with the child of a process pool; last of its finalizers, which may record."""
         if self in _installed:
-            finalize(None, self._end, exitpriority=-1_000)
+            pool.Finalize(None, self._end, exitpriority=-1_000)
+            with guard:
+                self._end_with_billiards_worker()
+
+    def _end_with_billiards_worker(self) -> None:
+        # A worker of billiard's own pool ends itself before its finalizers run (3.6 to 4.3); what
+        # it calls last is Celery's `worker_process_shutdown`, which may record too.
+        pool, process = sys.modules.get("billiard.pool"), sys.modules.get("billiard.process")
+        if pool is None or process is None:
+            return
+        worker = getattr(process.current_process(), "_target", None)
+        if not isinstance(worker, pool.Worker):
+            return
+        on_exit = worker.on_exit
+
+        def exiting(*args: Any) -> None:
+            try:
+                if on_exit is not None:
+                    on_exit(*args)
+            finally:
+                self._end()
+
+        worker.on_exit = exiting
 
     def _end(self) -> None:
         with guard:

@@ -183,7 +183,7 @@ class Delivering(Scenarios):
         said = (False, True) if driver.features.redelivers else (None, None)
         assert told == [(sent.id, "error", said[0]), (sent.id, "ok", said[1])]
 
-    @where(lambda features: not features.nested and not features.json_only)
+    @where(lambda f: not f.nested and not f.json_only and not f.tasks)
     def test_what_is_broken_arrives_as_it_is_and_is_not_in_the_way(
         self, driver: Driver, service: Service, channel: str
     ) -> None:

@@ -53,6 +53,7 @@ class Features:
         headers: Whether messages can have headers.
         ordered: Whether messages are handled one after the other, as they were sent.
         json_only: Whether the broker refuses what is no JSON.
+        tasks: Whether a message is the library's own task, and an envelope whatever it carries.
         receiving: What spans of handling say in ``messaging.system``, where messages come out of
             another system than they were sent to.
     """
@@ -70,6 +71,7 @@ class Features:
     headers: bool = True
     ordered: bool = True
     json_only: bool = False
+    tasks: bool = False
     receiving: str = ""
 
 

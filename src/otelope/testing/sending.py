@@ -133,6 +133,7 @@ class Sending(Scenarios):
         assert span_spot(second) != sent.spot
         assert len(service.envelopes()) == 1
 
+    @where(lambda features: not features.tasks)
     def test_not_an_envelope_arrives_as_it_was_sent(
         self, driver: Driver, service: Service, channel: str
     ) -> None:

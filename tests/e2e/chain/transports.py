@@ -8,8 +8,8 @@ import os
 import threading
 import urllib.parse
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from unittest.mock import patch
@@ -289,13 +289,14 @@ def _relay_published(stopped: threading.Event, client: Any, subscriber: Any, _: 
 
 
 @contextmanager
-def kombu(url: str, run: str) -> Iterator[str]:
+def kombu(url: str, run: str, kept: Collection[str] = ()) -> Iterator[str]:
     """
     A relay from ``QUEUE.bare`` to ``QUEUE``, over whatever kombu speaks to.
 
     Args:
         url: The server's.
         run: What the queues' names begin with.
+        kept: The headers that it passes on.
     """
     from kombu import Connection, Queue
 
@@ -310,7 +311,8 @@ def kombu(url: str, run: str) -> Iterator[str]:
 
             def forward(body: Any, message: Any) -> None:
                 to = message.delivery_info["routing_key"].removesuffix(BARE)
-                connection.Producer().publish(body, to)
+                headers = {name: message.headers[name] for name in kept}
+                connection.Producer().publish(body, to, headers=headers)
                 message.ack()
 
             with connection.Consumer(bare, callbacks=[forward], accept=["json"]):
@@ -325,6 +327,13 @@ def kombu(url: str, run: str) -> Iterator[str]:
     with _in_thread(relay):
         assert ready.wait(30)
         yield url
+
+
+def celery(url: str, run: str) -> AbstractContextManager[str]:
+    """A relay as of `kombu`; without Celery's own headers a message would be no task."""
+    from celery import Celery
+
+    return kombu(url, run, list(Celery(set_as_current=False).amqp.as_task_v2("", "").headers))
 
 
 @contextmanager

@@ -1,0 +1,59 @@
+"""Celery: what its workers do, and tasks that run where they are called; kombu sends others."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from celery.exceptions import Ignore, Retry
+
+from otelope.core.adapter import Adapter, Site
+from otelope.core.amqp import message_beside
+from otelope.core.call import Call
+from otelope.core.carriers import MAPPING
+from otelope.core.kombu_transports import system_of, told_again
+from otelope.core.made_sites import Make, Opened
+from otelope.core.message import Message
+
+
+_WORKER = "celery.worker.consumer.consumer"  # which has a name of its own for what it imports
+
+
+def traced(making: Call, call: Call) -> Message:
+    request = call["request"] or {}
+    told = request.get("delivery_info") or {}
+    speaks = None if making["eager"] else _system(making["app"] or making["task"].app)
+    message = message_beside(
+        told.get("exchange"),
+        told.get("routing_key"),
+        request,
+        request.get("properties") or {},
+        (call["args"], call["kwargs"], {}),
+        redelivered=told_again(told, speaks) if speaks else None,
+        system=speaks,
+        alias=call["uuid"],
+    )
+    attempt = (message.attempt or 1) + (request.get("retries") or 0)
+    return message._replace(channel=message.channel or None, attempt=attempt)
+
+
+def failure(answer: Any) -> BaseException | None:
+    error = getattr(answer.info, "retval", None)
+    if isinstance(error, Retry):
+        error = error.exc or error
+    return error if isinstance(error, BaseException) and not isinstance(error, Ignore) else None
+
+
+@lru_cache(maxsize=8)
+def _system(app: Any) -> str | None:
+    return system_of(app.connection_for_read())  # which connects to nothing yet
+
+
+def _adapter(module: str, *others: Site, **more: Any) -> Adapter:
+    made = Make(f"{module}:build_tracer", traced, failure, lambda call: bool(call["eager"]))
+    contrib = "opentelemetry.instrumentation.celery:CeleryInstrumentor"
+    return Adapter("celery", MAPPING, (made, *others), contrib, **more)
+
+
+_OPENED = Opened("celery.app.trace:send_prerun")
+ADAPTER = _adapter("celery.app.trace", _OPENED, parts=((_WORKER, _adapter(_WORKER)),))
