@@ -23,11 +23,15 @@ class Row(NamedTuple):
         imports: The module whose import puts the wrappers in place.
         requires: The distribution and its supported versions; the lowest and the newest of them
             are tested.
+        styles: The ways of use that are seen, as Markdown.
+        proven_on: The servers that the tests of these ways ran on.
     """
 
     name: str
     imports: str
     requires: str
+    styles: str = ""
+    proven_on: str = ""
 
     @property
     def module(self) -> str:
@@ -48,25 +52,151 @@ class Row(NamedTuple):
 
 
 TABLE = (
-    Row("brokers.aio_pika", "aio_pika", "aio-pika>=9,<11"),
-    Row("brokers.aiobotocore", "aiobotocore.client", "aiobotocore>=2.7,<4"),
-    Row("brokers.aiokafka", "aiokafka", "aiokafka>=0.9,<1"),
-    Row("brokers.aiomqtt", "aiomqtt", "aiomqtt>=2,<3"),
-    Row("brokers.botocore", "botocore.client", "botocore>=1.31.62,<2"),
-    Row("brokers.celery", "celery.app.trace", "celery>=5.3,<6"),
-    Row("brokers.confluent_kafka", "confluent_kafka.cimpl", "confluent-kafka>=2.3,<3"),
-    Row("brokers.dramatiq", "dramatiq", "dramatiq>=1.13,<3"),
-    Row("brokers.kafka", "kafka", "kafka-python>=2.0.2,<4"),
-    Row("brokers.kombu", "kombu.messaging", "kombu>=5.3,<6"),
-    Row("brokers.nats", "nats.aio.client", "nats-py>=2.2,<3"),
-    Row("brokers.paho", "paho.mqtt.client", "paho-mqtt>=1.6,<3"),
-    Row("brokers.pika", "pika.adapters.blocking_connection", "pika>=1.2,<2"),
-    Row("brokers.pubsub", "google.cloud.pubsub_v1", "google-cloud-pubsub>=2.23,<3"),
-    Row("brokers.redis", "redis", "redis>=4.5.4,<9"),
-    Row("brokers.redis_streams", "redis", "redis>=4.5.4,<9"),
-    Row("databases.asyncpg", "asyncpg", "asyncpg>=0.27,<1"),
-    Row("databases.psycopg", "psycopg", "psycopg>=3.1.8,<4"),
-    Row("databases.sqlalchemy", "sqlalchemy", "sqlalchemy>=2,<3"),
-    Row("web.httpx", "httpx", "httpx>=0.24,<1"),
-    Row("web.starlette", "starlette.routing", "starlette>=0.27,<2"),
+    Row(
+        "brokers.aio_pika",
+        "aio_pika",
+        "aio-pika>=9,<11",
+        "`publish`; callbacks, `process()`, `iterator()`, `get()`; RPC",
+        "RabbitMQ",
+    ),
+    Row(
+        "brokers.aiobotocore",
+        "aiobotocore.client",
+        "aiobotocore>=2.7,<4",
+        "SQS, SNS and EventBridge as for botocore",
+        "moto's server",
+    ),
+    Row(
+        "brokers.aiokafka",
+        "aiokafka",
+        "aiokafka>=0.9,<1",
+        "`send`, `send_batch`, transactions; `async for`, `getone`, `getmany`",
+        "Apache Kafka",
+    ),
+    Row(
+        "brokers.aiomqtt",
+        "aiomqtt",
+        "aiomqtt>=2,<3",
+        "MQTT 5 and 3.1.1, QoS 0 to 2; `async for`",
+        "Mosquitto",
+    ),
+    Row(
+        "brokers.botocore",
+        "botocore.client",
+        "botocore>=1.31.62,<2",
+        "SQS, SNS and EventBridge, one and in batches; boto3's resources; Lambda",
+        "moto's server",
+    ),
+    Row(
+        "brokers.celery",
+        "celery.app.trace",
+        "celery>=5.3,<6",
+        "`apply_async`, `send_task`, chains, groups, chords, retries, eager; every pool",
+        "RabbitMQ, Redis",
+    ),
+    Row(
+        "brokers.confluent_kafka",
+        "confluent_kafka.cimpl",
+        "confluent-kafka>=2.3,<3",
+        "`produce`, transactions; `poll`, `consume`; (de)serializers; the asyncio client",
+        "Apache Kafka",
+    ),
+    Row(
+        "brokers.dramatiq",
+        "dramatiq",
+        "dramatiq>=1.13,<3",
+        "actors, retries, delays, pipelines",
+        "RabbitMQ, Redis",
+    ),
+    Row(
+        "brokers.kafka",
+        "kafka",
+        "kafka-python>=2.0.2,<4",
+        "`send`; iteration, `poll`",
+        "Apache Kafka",
+    ),
+    Row(
+        "brokers.kombu",
+        "kombu.messaging",
+        "kombu>=5.3,<6",
+        "callbacks, `on_message`, `SimpleQueue`, `Queue.get`",
+        "RabbitMQ, Redis",
+    ),
+    Row(
+        "brokers.nats",
+        "nats.aio.client",
+        "nats-py>=2.2,<3",
+        "`publish`, `request`; callbacks, `async for`, `next_msg`; JetStream, `fetch`",
+        "NATS",
+    ),
+    Row(
+        "brokers.paho",
+        "paho.mqtt.client",
+        "paho-mqtt>=1.6,<3",
+        "MQTT 5 and 3.1.1, QoS 0 to 2, retained; `on_message`, `message_callback_add`",
+        "Mosquitto",
+    ),
+    Row(
+        "brokers.pika",
+        "pika.adapters.blocking_connection",
+        "pika>=1.2,<2",
+        "`basic_publish`; callbacks, `consume`, `basic_get`",
+        "RabbitMQ",
+    ),
+    Row(
+        "brokers.pubsub",
+        "google.cloud.pubsub_v1",
+        "google-cloud-pubsub>=2.23,<3",
+        "`publish`, ordering keys; streaming pull, `pull`",
+        "Google's pstest server",
+    ),
+    Row(
+        "brokers.redis",
+        "redis",
+        "redis>=4.5.4,<9",
+        "lists, published messages; pipelines; asyncio",
+        "Redis",
+    ),
+    Row(
+        "brokers.redis_streams",
+        "redis",
+        "redis>=4.5.4,<9",
+        "`xadd`, `xread`, `xreadgroup`, `xautoclaim`; pipelines; asyncio",
+        "Redis",
+    ),
+    Row(
+        "databases.asyncpg",
+        "asyncpg",
+        "asyncpg>=0.27,<1",
+        "statements and transactions ([stores](stores.md))",
+        "PostgreSQL",
+    ),
+    Row(
+        "databases.psycopg",
+        "psycopg",
+        "psycopg>=3.1.8,<4",
+        "statements and transactions, sync and asyncio ([stores](stores.md))",
+        "PostgreSQL",
+    ),
+    Row(
+        "databases.sqlalchemy",
+        "sqlalchemy",
+        "sqlalchemy>=2,<3",
+        "statements and transactions of Core and ORM, sync and asyncio ([stores](stores.md))",
+        "PostgreSQL, SQLite",
+    ),
+    Row(
+        "web.httpx",
+        "httpx",
+        "httpx>=0.24,<1",
+        "requests, sync and asyncio",
+        "uvicorn",
+    ),
+    Row(
+        "web.starlette",
+        "starlette.routing",
+        "starlette>=0.27,<2",
+        "requests; FastAPI too",
+        "uvicorn",
+    ),
 )

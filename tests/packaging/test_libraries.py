@@ -1,0 +1,37 @@
+"""What the table of libraries says is what the tests do."""
+
+from __future__ import annotations
+
+import pytest
+
+from otelope.adapters.table import TABLE
+from tests.e2e.test_chains import STYLES
+
+
+# Several clients stand on one server, and a chain's style names the client.
+SERVERS = {
+    "Apache Kafka": "kafka_server",
+    "Google's pstest server": "pubsub_server",
+    "Mosquitto": "mqtt_server",
+    "moto's server": "aws_server",
+    "NATS": "nats_server",
+    "RabbitMQ": "rabbitmq_server",
+    "Redis": "redis_server",
+}
+NAMES = {"confluent_kafka": "confluent", "redis_streams": "redis"}
+BROKERS = [row for row in TABLE if row.name.startswith("brokers.")]
+
+
+@pytest.mark.parametrize("row", BROKERS, ids=lambda row: row.name)
+def test_chains_run_on_the_servers_that_a_row_names(row):
+    name = row.name.rpartition(".")[2]
+    library = NAMES.get(name, name)
+    styles = [each.values[0] for each in STYLES]
+    ran_on = {style.server for style in styles if style.name.partition(" ")[0] == library}
+    assert ran_on == {SERVERS[server] for server in row.proven_on.split(", ")}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_every_row_says_what_is_seen(row):
+    assert row.styles
+    assert row.proven_on
