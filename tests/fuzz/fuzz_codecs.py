@@ -53,6 +53,8 @@ BODIES = [
     RENAMED,
     {**CLOUDEVENT, "time": "2026-11-23T12:00:00.5Z", "data_base64": "AAE="},
 ]
+TASK = "task\nshop.bill\nid\n5\nroot_id\n4\norigin\ngen7@shop"
+ARGUMENTS = [[7, "{"], [METADATA], [json.dumps(METADATA)]]
 HEADERS = [
     "\n".join(f"ce_{name}\n{value}" for name, value in CLOUDEVENT.items()),
     "message-id\n5\ntype\nT\ntimestamp\n1763900000\nx-causation-id\n4\nsource\no",
@@ -79,6 +81,9 @@ def seeds() -> Iterator[bytes]:
         yield bytes([body is RENAMED]) + json.dumps(body).encode()
     for headers in HEADERS:
         yield bytes([WITH_HEADERS | CARRIERS.index(MAPPING) << 1]) + headers.encode() + b"\n\n{}"
+    for arguments in ARGUMENTS:
+        body = json.dumps([arguments, {"a": 1}, None]).encode()
+        yield bytes([WITH_HEADERS | CARRIERS.index(MAPPING) << 1]) + TASK.encode() + b"\n\n" + body
 
 
 def one_message(data: bytes) -> None:
@@ -117,7 +122,9 @@ def check(envelope: Envelope, body: bytes) -> None:
         not 0 < len(envelope.type) <= 256,
         envelope.parent_id in ("", envelope.id),
         envelope.timestamp is not None and milliseconds(envelope.timestamp) is None,
-        (envelope.text if envelope.text is not None else envelope.payload) != body,
+        # A task's is a part of its body.
+        not body.startswith(b"[")
+        and (envelope.text if envelope.text is not None else envelope.payload) != body,
     ]
     for text in (envelope.id, envelope.type, envelope.parent_id, *envelope.source):
         (text or "").encode()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from otelope.codecs.celery import Tasks
+from otelope.codecs.celery import PARTS, UNTOLD, Tasks
 from otelope.codecs.faststream import unwrapped
 from otelope.codecs.headers import Headers
 from otelope.codecs.json_body import JsonBody, encoded
@@ -102,7 +102,9 @@ class Codecs:
         if isinstance(body, bytes | bytearray | memoryview):
             size = body.nbytes if isinstance(body, memoryview) else len(body)
             return bytes(body) if size <= self._longest else None
-        if isinstance(body, tuple) or (isinstance(body, dict) and self._json.may_be(body)):
-            # The client library serializes it later, by the application's own serializer.
+        # The client library serializes it later, by the application's own serializer.
+        if isinstance(body, dict) and self._json.may_be(body):
             return encoded(body)
+        if isinstance(body, tuple) and len(body) == PARTS:
+            return encoded(body) or UNTOLD
         return None

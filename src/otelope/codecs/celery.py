@@ -16,6 +16,9 @@ from otelope.model.envelope import Envelope
 
 # Task messages of version 2, Celery's own since 4.0: `[args, kwargs, embed]`.
 _Body = tuple[list[msgspec.Raw], dict[str, msgspec.Raw], msgspec.Raw]
+PARTS = 3
+# What the application's own serializer takes may have no JSON.
+UNTOLD = b"[]"
 _DECODER = msgspec.json.Decoder(_Body)
 _TEXT = msgspec.json.Decoder(str)
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -36,14 +39,17 @@ class Tasks:
         name, root = carrier.get(headers, "task"), carrier.get(headers, "root_id")
         if not name or not root:
             return None
-        try:
-            args, kwargs, _ = _DECODER.decode(body)
-            for argument in _objects((*args, *kwargs.values())):
-                envelope = self._json.decode(argument)
-                if envelope is not None:
-                    return envelope
-        except _UNREADABLE:
-            return None
+        payload = None
+        if body != UNTOLD:
+            try:
+                args, kwargs, _ = _DECODER.decode(body)
+                for argument in _objects((*args, *kwargs.values())):
+                    envelope = self._json.decode(argument)
+                    if envelope is not None:
+                        return envelope
+            except _UNREADABLE:
+                return None
+            payload = msgspec.json.encode({"args": args, "kwargs": kwargs})
         return envelope_of(
             carrier.get(headers, "id"),
             name,
@@ -53,13 +59,14 @@ class Tasks:
             carrier.get(headers, "parent_id") or root,
             ABSENT,
             "command",
-            payload=msgspec.json.encode({"args": args, "kwargs": kwargs}),
+            payload=payload,
             vouched=True,
         )
 
 
 def _objects(arguments: tuple[msgspec.Raw, ...]) -> Iterator[bytes]:
     for argument in map(bytes, arguments):
-        text = _TEXT.decode(argument).encode() if argument[:1] == b'"' else argument
-        if text[:1] == b"{":
-            yield text
+        if argument[:1] == b"{":
+            yield argument
+        elif argument[:2] == b'"{':
+            yield _TEXT.decode(argument).encode("utf-8", "surrogatepass")

@@ -90,14 +90,31 @@ def test_arguments_that_are_not_serialized_yet_are_read(body: Any) -> None:
     assert found.id == ID
 
 
+def test_arguments_that_have_no_json_leave_the_task_without_a_payload() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    found = recognised((endless, {}, None), HEADERS, carrier=MAPPING)
+    assert found is not None
+    assert (found.id, found.payload) == (ID, None)
+
+
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[", b"[[],{}]", b"[[],[],{}]", b"[7,{},{}]", b'[["\xff"],{},{}]', b'[["{\xff"],{},{}]',
-     b'{"order": 7}', b"[" * 100_000],
+    [
+        b"",
+        b"[",
+        b"[[],{}]",
+        b"[[],[],{}]",
+        b"[7,{},{}]",
+        b'[["{\xff"],{},{}]',
+        b'[["{\\ud800"],[],{}]',
+        b'{"order": 7}',
+        b"[" * 4000,
+    ],
     ids=lambda body: repr(body[:12]),
-)  # fmt: skip
+)
 def test_what_is_no_task_is_none(body: bytes) -> None:
-    assert recognised(body[:4000], HEADERS, carrier=MAPPING) is None
+    assert recognised(body, HEADERS, carrier=MAPPING) is None
 
 
 @pytest.mark.parametrize("missing", ["task", "root_id", "id"])

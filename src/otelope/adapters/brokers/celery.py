@@ -22,14 +22,14 @@ _WORKER = "celery.worker.consumer.consumer"  # which has a name of its own for w
 def traced(making: Call, call: Call) -> Message:
     request = call["request"] or {}
     told = request.get("delivery_info") or {}
-    speaks = None if making["eager"] else _system(making["app"] or making["task"].app)
+    speaks = "celery" if making["eager"] else _system(making["app"] or making["task"].app)
     message = message_beside(
         told.get("exchange"),
         told.get("routing_key"),
         request,
         request.get("properties") or {},
         (call["args"], call["kwargs"], {}),
-        redelivered=told_again(told, speaks) if speaks else None,
+        redelivered=told_again(told, speaks),
         system=speaks,
         alias=call["uuid"],
     )
@@ -52,7 +52,7 @@ def _system(app: Any) -> str | None:
 def _adapter(module: str, *others: Site, **more: Any) -> Adapter:
     made = Make(f"{module}:build_tracer", traced, failure, lambda call: bool(call["eager"]))
     contrib = "opentelemetry.instrumentation.celery:CeleryInstrumentor"
-    return Adapter("celery", MAPPING, (made, *others), contrib, **more)
+    return Adapter("rabbitmq", MAPPING, (made, *others), contrib, **more)
 
 
 _OPENED = Opened("celery.app.trace:send_prerun")
