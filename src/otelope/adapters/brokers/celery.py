@@ -26,7 +26,8 @@ def traced(making: Call, call: Call) -> Message:
     message = message_beside(
         told.get("exchange"),
         told.get("routing_key"),
-        request,
+        # Celery 5.3 does not say who an eager task is.
+        {"task": making["name"], "id": call["uuid"], "root_id": call["uuid"], **request},
         request.get("properties") or {},
         (call["args"], call["kwargs"], {}),
         redelivered=told_again(told, speaks),
