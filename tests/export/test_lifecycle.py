@@ -201,6 +201,29 @@ def test_forks_while_other_threads_put_and_send_do_not_hang(collector, run):
     assert len(set(collector.ids)) == stored + 100
 
 
+def test_a_forked_child_that_skips_its_exit_functions_loses_none(collector, run):
+    code, _, err = ended(
+        run(
+            """
+            def of(child):
+                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+            child = os.fork()
+            if not child:
+                put(100)
+                grandchild = os.fork()
+                if not grandchild:
+                    put(10)
+                    os._exit(4)
+                os._exit(3 if of(grandchild) == 4 else 1)
+            sys.exit(of(child))
+            """
+        )
+    )
+    assert (code, err) == (3, "")
+    assert len(set(collector.ids)) == 110
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_a_multiprocessing_child_loses_none(collector, run, method):
     code, _, err = ended(

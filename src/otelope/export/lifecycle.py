@@ -1,13 +1,14 @@
 """
 Nothing is lost when a process ends or forks: SIGTERM, `atexit`, `os.fork`, multiprocessing.
 
-Not covered, because Python has no hook there: SIGKILL, and ``os._exit`` outside of
-multiprocessing.
+A forked child may end by ``os._exit``, which calls no ``atexit`` functions: it delivers before.
+Not covered: SIGKILL, and ``os._exit`` of a process that was not forked.
 """
 
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ import threading
 
 from functools import partial
 from types import FrameType, ModuleType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from otelope.core.guard import guard
 
@@ -66,7 +67,7 @@ class Lifecycle:
         _installed.append(self)
         _register_fork_hooks()
         self._tell_pools()  # this may be the child of a pool that imports the program anew
-        atexit.register(self._end)
+        atexit.register(self.end)
         if (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
@@ -78,7 +79,7 @@ class Lifecycle:
         if self not in _installed:
             return
         _installed.remove(self)
-        atexit.unregister(self._end)
+        atexit.unregister(self.end)
         if (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGTERM) == self._on_sigterm
@@ -101,13 +102,13 @@ class Lifecycle:
     def in_pool(self, pool: ModuleType) -> None:
         """End with the child of a process pool; last of its finalizers, which may record."""
         if self in _installed:
-            pool.Finalize(None, self._end, exitpriority=-1_000)
+            pool.Finalize(None, self.end, exitpriority=-1_000)
             with guard:
                 self._end_with_billiards_worker()
 
     def _end_with_billiards_worker(self) -> None:
-        # A worker of billiard's own pool ends itself before its finalizers run (3.6 to 4.3); what
-        # it calls last is Celery's `worker_process_shutdown`, which may record too.
+        # A worker of billiard's own pool is killed as soon as it has said goodbye (3.6 to 4.3);
+        # what it calls before is Celery's `worker_process_shutdown`, which may record too.
         pool, process = sys.modules.get("billiard.pool"), sys.modules.get("billiard.process")
         if pool is None or process is None:
             return
@@ -121,16 +122,17 @@ class Lifecycle:
                 if on_exit is not None:
                     on_exit(*args)
             finally:
-                self._end()
+                self.end()
 
         worker.on_exit = exiting
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Deliver what is queued, within its time."""
         with guard:
             self.pipeline.shutdown(self._timeout)
 
     def _on_sigterm(self, number: int, _: FrameType | None) -> None:
-        self._end()
+        self.end()
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
@@ -163,3 +165,20 @@ def _after_in_child() -> None:
     for lifecycle in _installed:
         with guard:
             lifecycle.pipeline.after_fork_in_child()
+    _deliver_before_exit()
+
+
+def _deliver_before_exit() -> None:
+    """Let ``os._exit`` of this process, and of those that it forks, wait for what is recorded."""
+    exits = os._exit
+    if not _installed or getattr(exits, "__module__", None) == __name__:
+        return
+
+    @functools.wraps(exits)
+    def deliver_and_exit(status: int) -> NoReturn:
+        for lifecycle in _installed:
+            lifecycle.end()
+        exits(status)
+
+    deliver_and_exit.__module__ = __name__
+    os._exit = deliver_and_exit
