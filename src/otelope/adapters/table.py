@@ -165,6 +165,13 @@ TABLE = (
         "Redis",
     ),
     Row(
+        "brokers.rq",
+        "rq",
+        "rq>=1.15,<4",
+        "jobs one by one, many at once and for later, retries, dependents",
+        "Redis",
+    ),
+    Row(
         "databases.asyncpg",
         "asyncpg",
         "asyncpg>=0.27,<1",

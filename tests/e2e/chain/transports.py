@@ -372,6 +372,25 @@ def dramatiq(url: str, run: str) -> Iterator[str]:
 
 
 @contextmanager
+def rq(url: str, run: str) -> Iterator[str]:
+    """A relay from ``QUEUE.bare`` to ``QUEUE``, which keeps nothing of a job's `meta`."""
+    from redis import Redis
+    from rq import Queue
+
+    def relay(stopped: threading.Event) -> None:
+        with Redis.from_url(url) as connection:
+            queues = [Queue(f"{run}.{each}{BARE}", connection=connection) for each in RECEIVERS]
+            while not stopped.wait(0.02):
+                while found := Queue.dequeue_any(queues, None, connection=connection):
+                    job, bare = found
+                    to = Queue(bare.name.removesuffix(BARE), connection=connection)
+                    to.enqueue_call(job.func_name, job.args, job.kwargs)
+
+    with _in_thread(relay):
+        yield url
+
+
+@contextmanager
 def gateway(run: str, url_of: Callable[[str], str]) -> Iterator[str]:
     """
     A reverse proxy; below ``/CHANNEL.bare`` it passes on no header but the content's type.
