@@ -84,6 +84,7 @@ PLAIN = {
 OWN = {
     "celery": transports.celery,
     "dramatiq": transports.dramatiq,
+    "huey": transports.huey,
     "kombu": transports.kombu,
     "rq": transports.rq,
 }
@@ -152,6 +153,12 @@ STYLES = [
         )
         for mode in ("callback", "on_message", "simple", "get")
         for server in ("rabbitmq", "redis")
+    ),
+    *(
+        pytest.param(
+            Style(f"huey {worker}", "redis_server", headers=False), marks=pytest.mark.redis
+        )
+        for worker in ("thread", "process")
     ),
     *(
         pytest.param(

@@ -109,6 +109,13 @@ TABLE = (
         "RabbitMQ, Redis",
     ),
     Row(
+        "brokers.huey",
+        "huey",
+        "huey>=2.5,<4",
+        "tasks, retries, schedules, pipelines, immediate execution",
+        "Redis",
+    ),
+    Row(
         "brokers.kafka",
         "kafka",
         "kafka-python>=2.0.2,<4",

@@ -391,6 +391,23 @@ def rq(url: str, run: str) -> Iterator[str]:
 
 
 @contextmanager
+def huey(url: str, run: str) -> Iterator[str]:
+    """A relay from ``NAME.bare`` to ``NAME``, though a task has no headers to lose."""
+    from tests.e2e.chain.over_huey import huey_of
+
+    def relay(stopped: threading.Event) -> None:
+        to = {f"{run}.{each}": huey_of(url, f"{run}.{each}") for each in RECEIVERS}
+        bare = {name: huey_of(url, name + BARE) for name in to}
+        while not stopped.wait(0.02):
+            for name, (queue, _) in bare.items():
+                while task := queue.dequeue():
+                    to[name][1](*task.args)
+
+    with _in_thread(relay):
+        yield url
+
+
+@contextmanager
 def gateway(run: str, url_of: Callable[[str], str]) -> Iterator[str]:
     """
     A reverse proxy; below ``/CHANNEL.bare`` it passes on no header but the content's type.
