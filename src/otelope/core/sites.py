@@ -59,17 +59,22 @@ class Send:
     Args:
         target: ``module:Class.method``.
         message: What is sent; None when this call sends no message.
-        stamp: Puts headers into the call; by default, as its argument ``headers``.
+        stamp: Puts headers into the call; by default, as the argument ``headers``.
         answered: The error that the library's answer says, such as an HTTP status, else None.
+        headers: The argument that takes the headers where it is called otherwise.
         future: Whether the answer is a future of what the broker says: told as failed if that is.
+        told: The parameter that takes a callback for what the broker says, and the error that this
+            is, given what the callback gets, else None.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     message: Callable[[Call], Message | None]
-    stamp: Callable[[Call, Any], None] = lambda call, headers: call.__setitem__("headers", headers)
+    stamp: Callable[[Call, Any], None] | None = None
     answered: Callable[[Any], str | None] = lambda _: None
+    headers: str = "headers"
     future: bool = False
+    told: tuple[str, Callable[..., str | None]] | None = None
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
@@ -105,9 +110,15 @@ class Send:
             if message is not None:
                 sending = wrapping.instrumenter.send(message, wrapping.adapter)
             if sending is not None and message is not None and wrapping.adapter.carrier.headers:
-                self.stamp(
-                    call, wrapping.adapter.carrier.written(message.headers, sending.fields())
-                )
+                headers = wrapping.adapter.carrier.written(message.headers, sending.fields())
+                if self.stamp is not None:
+                    self.stamp(call, headers)
+                else:
+                    call[self.headers] = headers
+            if sending is not None and self.told is not None:
+                name, error_of = self.told
+                if callable(callback := call[name]):
+                    call[name] = partial(_called_back, sending, error_of, callback)
         return sending
 
     async def _awaited(
@@ -118,7 +129,7 @@ class Send:
 
     def _told(self, wrapping: Wrapping, call: Call, sending: Sending, answer: Any) -> Any:
         with guard:
-            sending.error_type = self.answered(answer)
+            sending.error_type = self.answered(answer) or sending.error_type
             wrapping.instrumenter.sent.note(call.instance, sending)
             if self.future:
                 answer.add_done_callback(partial(_confirmed, sending))
@@ -132,6 +143,20 @@ def _confirmed(sending: Sending, future: Any) -> None:
             sending.take_back(_CANCELLED)
         elif (error := future.exception()) is not None:
             sending.take_back(type_of(error))
+
+
+def _called_back(
+    sending: Sending,
+    error_of: Callable[..., str | None],
+    callback: Callable[..., Any],
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    with guard:
+        error_type = error_of(*args, **kwargs)
+        if error_type is not None:
+            sending.take_back(error_type)
+    return callback(*args, **kwargs)
 
 
 @dataclass(frozen=True)

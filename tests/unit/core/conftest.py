@@ -124,6 +124,12 @@ ADAPTER = Adapter(
         Send(f"{CLIENT}.send", sent),
         Send(f"{CLIENT}.send_later", sent),
         Send(f"{CLIENT}.promise", sent, future=True),
+        Send(
+            f"{CLIENT}.send_and_tell",
+            lambda call: Message(call["channel"], call["body"], call["properties"]),
+            headers="properties",
+            told=("callback", lambda refused: refused),
+        ),
         Gather(
             "letters:Parcel.add",
             lambda call: Message(None, call["body"], call["headers"]),

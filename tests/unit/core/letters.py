@@ -91,6 +91,10 @@ class Client:
         self.calls.append((channel, body, headers))
         return self.promised
 
+    def send_and_tell(self, channel, body, callback, properties=None):
+        self.calls.append((channel, body, properties))
+        callback(self.refuses)
+
     def ask(self, channel, body, headers=None):
         self.send(channel, body, headers)
         return self.queue.popleft() if self.queue else None

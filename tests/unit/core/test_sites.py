@@ -128,6 +128,23 @@ class TestSend:
         client.promise("orders", make().body).cancel()
         assert [each.error_type for each in service.done()] == ["cancelled"]
 
+    @pytest.mark.parametrize("refused", [None, "too large"])
+    def test_what_a_callback_is_told_is_how_it_ended(self, client, service, refused):
+        sent, said = make(), []
+        client.refuses = refused
+        client.send_and_tell("orders", sent.body, said.append)
+        assert said == [refused]
+        assert client.calls[0][2].keys() == {"traceparent", "tracestate"}
+        errors = [(each.envelope.id, each.error_type) for each in service.done()]
+        assert errors == ([(sent.id, refused)] if refused else [])
+
+    def test_what_a_callback_raises_is_the_librarys_to_see(self, client, service):
+        def fail(_):
+            raise ValueError("in the callback")
+
+        with pytest.raises(ValueError, match="in the callback"):
+            client.send_and_tell("orders", make().body, fail)
+
     def test_wrapped_coroutine_function_still_is_one(self, client):
         assert inspect.iscoroutinefunction(letters.Client.send_later)
         assert not inspect.iscoroutinefunction(letters.Client.send)
