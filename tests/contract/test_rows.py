@@ -24,6 +24,7 @@ MARKS = {
     "mqtt_server": pytest.mark.mqtt,
     "nats_server": pytest.mark.nats,
     "pubsub_server": pytest.mark.pubsub,
+    "pulsar_server": pytest.mark.pulsar,
     "rabbitmq_server": pytest.mark.rabbitmq,
     "redis_server": pytest.mark.redis,
 }

@@ -78,6 +78,7 @@ PLAIN = {
     "kafka_server": transports.kafka,
     "mqtt_server": transports.mqtt,
     "pubsub_server": transports.pubsub,
+    "pulsar_server": transports.pulsar,
     "rabbitmq_server": transports.rabbitmq,
 }
 # Libraries with a way of their own, whatever they speak to.
@@ -120,6 +121,13 @@ STYLES = [
     pytest.param(Style("pubsub callback", "pubsub_server"), marks=pytest.mark.pubsub),
     pytest.param(Style("pubsub callback ordered", "pubsub_server"), marks=pytest.mark.pubsub),
     pytest.param(Style("pubsub pull", "pubsub_server", batches=True), marks=pytest.mark.pubsub),
+    *(
+        pytest.param(
+            Style(f"pulsar {mode}", "pulsar_server", batches=mode == "batch_receive"),
+            marks=pytest.mark.pulsar,
+        )
+        for mode in ("receive", "batch_receive", "listener", "asyncio")
+    ),
     *(
         pytest.param(
             Style(name, "mqtt_server", headers="3.1.1" not in name), marks=pytest.mark.mqtt

@@ -198,6 +198,30 @@ def test_pubsub_takes_and_gives_a_message_and_gives_it_again(pubsub_server: str)
     publisher.stop()
 
 
+@pytest.mark.pulsar
+def test_pulsars_stand_in_takes_and_gives_a_message_and_gives_it_again(pulsar_server: str):
+    import pulsar
+
+    client, topic = pulsar.Client(pulsar_server), f"t-{uuid4()}"
+    client.create_producer(topic).send(b"body", properties={"a": "1"})
+    consumer = client.subscribe(
+        topic,
+        "workers",
+        consumer_type=pulsar.ConsumerType.Shared,
+        initial_position=pulsar.InitialPosition.Earliest,
+        negative_ack_redelivery_delay_ms=10,
+    )
+    for count in range(2):
+        got = consumer.receive(30_000)
+        said = got.data(), got.properties(), got.redelivery_count()
+        assert said == (b"body", {"a": "1"}, count)
+        consumer.negative_acknowledge(got)
+    consumer.acknowledge(consumer.receive(30_000))
+    with pytest.raises(pulsar.Timeout):
+        consumer.receive(100)
+    client.close()
+
+
 @pytest.mark.postgresql
 def test_postgresql_takes_and_gives_a_row(postgresql_server: str):
     import psycopg

@@ -158,6 +158,13 @@ TABLE = (
         "Google's pstest server",
     ),
     Row(
+        "brokers.pulsar",
+        "pulsar",
+        "pulsar-client>=3.4,<4",
+        "`send`, `send_async`; `receive`, batches, listeners, readers; asyncio since 3.9",
+        "a stand-in for Pulsar",
+    ),
+    Row(
         "brokers.redis",
         "redis",
         "redis>=4.5.4,<9",

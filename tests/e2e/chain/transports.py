@@ -235,6 +235,31 @@ def pubsub(address: str, run: str) -> Iterator[str]:
 
 
 @contextmanager
+def pulsar(url: str, run: str) -> Iterator[str]:
+    """A relay from ``TOPIC.bare`` to ``TOPIC``."""
+    from pulsar import Client, Timeout
+
+    from tests.e2e.chain.over_pulsar import SHARED
+
+    topics = [f"{run}.{receiver}" for receiver in RECEIVERS]
+
+    def relay(stopped: threading.Event) -> None:
+        client = Client(url)
+        producers = {topic: client.create_producer(topic) for topic in topics}
+        consumer = client.subscribe([topic + BARE for topic in topics], "relay", **SHARED)
+        while not stopped.is_set():
+            with suppress(Timeout):
+                message = consumer.receive(100)
+                name = message.topic_name().rpartition("/")[2]
+                producers[name.removesuffix(BARE)].send(message.data())
+                consumer.acknowledge(message)
+        client.close()
+
+    with _in_thread(relay):
+        yield url
+
+
+@contextmanager
 def redis(url: str, run: str, kept: str) -> Iterator[str]:
     """
     A relay from ``KEY.bare`` to ``KEY``.

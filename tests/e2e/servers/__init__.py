@@ -14,6 +14,7 @@ from tests.e2e.servers.nats import nats
 from tests.e2e.servers.postgresql import postgresql
 from tests.e2e.servers.processes import Missing
 from tests.e2e.servers.pubsub import pubsub
+from tests.e2e.servers.pulsar import pulsar
 from tests.e2e.servers.rabbitmq import rabbitmq
 from tests.e2e.servers.redis import redis
 
@@ -28,6 +29,7 @@ __all__ = [
     "nats",
     "postgresql",
     "pubsub",
+    "pulsar",
     "rabbitmq",
     "redis",
 ]
@@ -40,6 +42,7 @@ SERVERS = {
     "nats": nats,
     "postgresql": postgresql,
     "pubsub": pubsub,
+    "pulsar": pulsar,
     "rabbitmq": rabbitmq,
     "redis": redis,
 }

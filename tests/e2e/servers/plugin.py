@@ -2,9 +2,9 @@
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
 `kafka_server`, `rabbitmq_server`, `nats_server`, `mqtt_server`, `aws_server`, `redis_server`,
-`pubsub_server`, `postgresql_server` and `jaeger_server` are addresses, and `kafka_mock` that of
-librdkafka's own cluster, which needs nothing but confluent-kafka. Each test has a
-`clickhouse_server` of its own, which it may stop, kill and start again.
+`pubsub_server`, `pulsar_server`, `postgresql_server` and `jaeger_server` are addresses, and
+`kafka_mock` that of librdkafka's own cluster, which needs nothing but confluent-kafka. Each test
+has a `clickhouse_server` of its own, which it may stop, kill and start again.
 """
 
 from __future__ import annotations
@@ -141,6 +141,12 @@ def redis_server() -> str:
 def pubsub_server() -> str:
     """The address of Google's test server of Pub/Sub, ``127.0.0.1:port``."""
     return _address("pubsub")
+
+
+@pytest.fixture(scope="session")
+def pulsar_server() -> str:
+    """The address of what stands in for a broker of Pulsar, ``pulsar://…``."""
+    return _address("pulsar")
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ ADAPTER = Adapter(
     system="gcp_pubsub",
     carrier=MAPPING,
     sites=(
-        Send(_PUBLISH, published, lambda c, attrs: c.__setitem__("attrs", attrs), future=True),
+        Send(_PUBLISH, published, headers="attrs", future=True),
         Process(f"{_CLIENT}.subscribe", delivered, "callback", lambda c: named(c["subscription"])),
         Receive(f"{_PULLS}.pull", pulled, shared=True),
         Settle(f"{_PULLS}.acknowledge", receipts=receipts),
