@@ -12,12 +12,13 @@ from google.api_core.exceptions import NotFound
 from google.cloud import pubsub_v1
 from google.cloud.pubsub_v1.publisher.exceptions import FlowControlLimitError
 from google.pubsub_v1 import AcknowledgeRequest, ModifyAckDeadlineRequest, PullRequest
+from opentelemetry import trace
 
 import otelope
 
 from otelope.model.identity import new_id
 from otelope.testing.messages import make, new_channel
-from otelope.testing.spans import links
+from otelope.testing.spans import links, parent
 from tests.contract.drivers import pubsub as driver
 
 
@@ -314,3 +315,34 @@ class TestPulling:
             assert otelope.current().id == sent.id
         assert otelope.current() is None
         assert told(service) == [(sent.id, "ok", None)]
+
+
+NATIVE = "enable_open_telemetry_tracing"
+
+
+@pytest.mark.skipif(
+    NATIVE not in pubsub_v1.types.PublisherOptions._fields,
+    reason="not applicable: this version makes no spans of its own",
+)
+def test_beside_the_clients_own_spans_the_tree_is_the_same(
+    service, pubsub_server, channel, at, monkeypatch
+):
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", service.provider)
+    publisher = driver.publisher(pubsub_server, **{NATIVE: True})
+    options = pubsub_v1.types.SubscriberOptions(**{NATIVE: True})
+    client = driver.subscriber(pubsub_server, "its own", subscriber_options=options)
+    sent, came = make(), threading.Event()
+
+    def handle(message):
+        message.ack()
+        came.set()
+
+    publisher.publish(driver.topic(channel), sent.body).result(10)
+    future = client.subscribe(at["subscription"], handle, await_callbacks_on_shutdown=True)
+    assert came.wait(10)
+    future.cancel()
+    future.result(10)
+    assert service.shapes() == [["PlaceOrder", "  process PlaceOrder"]]
+    # Theirs stand below ours, in the same trace.
+    (theirs,) = [span for span in service.all_spans() if span.name == f"{channel} create"]
+    assert parent(theirs) == sent.spot
