@@ -17,9 +17,10 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 import otelope
 
+from otelope import instrumentor
 from otelope.testing.messages import foreign_id, make, new_channel
 from otelope.testing.scenario import Scenarios
-from otelope.testing.spans import links, parent, span_spot
+from otelope.testing.spans import is_ours, links, parent, span_spot
 from tests.contract.drivers.celery import made, stop, work
 
 
@@ -280,6 +281,26 @@ class TestEager(Scenarios):
             assert task.delay().result is error
         (delivery,) = service.deliveries()
         assert (delivery.outcome, delivery.error_type) == ("error", "ValueError")
+        assert not trace.get_current_span().get_span_context().is_valid
+
+    @pytest.mark.parametrize("ours_first", [True, False], ids=["ours first", "theirs first"])
+    def test_eager_task_beside_contrib_is_handled_within_their_span(
+        self, service, app, ours_first
+    ):
+        module = pytest.importorskip("opentelemetry.instrumentation.celery")
+        contrib = module.CeleryInstrumentor()
+        if not ours_first:
+            instrumentor.uninstrument()
+        contrib.instrument(tracer_provider=service.provider)
+        try:
+            service.instrument()
+            tasks(app, bill=lambda: None)["bill"].delay()
+        finally:
+            contrib.uninstrument()
+        assert service.shapes() == [["shop.bill", "  process shop.bill"]]
+        (theirs,) = [span for span in service.all_spans() if not is_ours(span)]
+        (handling,) = service.spans("process")
+        assert (handling.kind.name, parent(handling)) == ("INTERNAL", span_spot(theirs))
         assert not trace.get_current_span().get_span_context().is_valid
 
     def test_eager_retry_is_a_second_delivery(self, service, app):

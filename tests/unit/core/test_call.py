@@ -28,6 +28,14 @@ def test_every_argument_has_its_name():
     assert subscribed["handlers"] == {"c": len, "d": None}
 
 
+def test_a_function_that_is_no_method_has_no_instance():
+    def made(letter, urgent=False):
+        return letter, urgent
+
+    assert Call(parameters_of(made), None, ("hello",), {})["letter"] == "hello"
+    assert Call(parameters_of(parameters_of), None, (made, "x"), {})["declared"] == "x"
+
+
 def test_what_was_left_out_is_nothing():
     pushed = call("push", name="orders")
     assert [pushed[name] for name in ("name", "values", "left")] == ["orders", (), None]
