@@ -168,7 +168,8 @@ class SendMany:
 
     Args:
         target: ``module:Class.method``.
-        messages: What is sent, in the call's order; None for what is no message.
+        messages: What is sent, in the call's order; None for what is no message. Of an iterator,
+            it puts a list into the call.
         stamp: Puts headers into the call: for each message its own, None where they stay.
         answered: For each message the error that the library's answer says, else None.
         parameters: The parameters' names in order, for a function without a signature.
@@ -187,7 +188,7 @@ class SendMany:
             call = Call(parameters, instance, args, kwargs)
             with Together() as together:
                 if not self._begin(wrapping, call, together):
-                    return wrapped(*args, **kwargs)
+                    return wrapped(*call.args, **call.kwargs)
                 answer = wrapped(*call.args, **call.kwargs)
                 if inspect.iscoroutine(answer):
                     together.leave()
@@ -198,7 +199,7 @@ class SendMany:
             call = Call(parameters, instance, args, kwargs)
             with Together() as together:
                 if not self._begin(wrapping, call, together):
-                    return await wrapped(*args, **kwargs)
+                    return await wrapped(*call.args, **call.kwargs)
                 return self._told(together, call, await wrapped(*call.args, **call.kwargs))
 
         return send_async if wrapping.asynchronous else send
