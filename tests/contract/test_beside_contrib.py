@@ -29,8 +29,6 @@ LIBRARIES = {
     ),
     "aiokafka": ("aiokafka", "AIOKafkaInstrumentor", "create", ()),
     "confluent_kafka": ("confluent_kafka", "ConfluentKafkaInstrumentor", "create", ()),
-    # Theirs does not see it.
-    "confluent_kafka serializing": ("confluent_kafka", "ConfluentKafkaInstrumentor", "send", ()),
     "aiokafka send_batch": ("aiokafka", "AIOKafkaInstrumentor", "send", ()),
     "kafka": ("kafka", "KafkaInstrumentor", "create", ()),
     "aiobotocore": ("botocore", "AiobotocoreInstrumentor", "create", ()),
@@ -61,6 +59,8 @@ LIBRARIES = {
         ("starlette fastapi", "starlette fastapi sync"),
     ),
 }
+# Of whose sendings contrib 0.66 sees nothing.
+UNSEEN = ("confluent_kafka serializing",)
 # What contrib 0.66 does not take away again.
 LEFT_BEHIND = {
     "confluent_kafka": [
@@ -117,7 +117,8 @@ def test_chain_is_the_same_tree_and_no_span_is_doubled(
         ("process", handling): len(CHAIN),
     }
     # For most calls of AWS they make a client's span.
-    assert alone["PRODUCER"] + alone["CLIENT"] >= (len(CHAIN) if sends == "create" else 0)
+    seen = sends == "create" and case.name not in UNSEEN
+    assert alone["PRODUCER"] + alone["CLIENT"] >= (len(CHAIN) if seen else 0)
     if handling == "INTERNAL":
         # More than one for each message with contrib 0.62 beside pika 1.2.
         assert alone["CONSUMER"] + alone["SERVER"] >= len(CHAIN)
