@@ -85,7 +85,7 @@ class Driver:
                 headers = {k: v for k, v in vars(request).items() if isinstance(v, str)}
                 try:
                     handler = handlers[request.delivery_info["routing_key"]]
-                    run_inline(handler(Got(request, body.encode(), headers)))
+                    run_inline(handler(Got(body, body.encode(), headers)))
                 finally:
                     count -= 1
                     if not count:
@@ -125,6 +125,8 @@ def made(address):
             broker_connection_retry_on_startup=False,
             task_ignore_result=True,
             worker_hijack_root_logger=False,
+            # Its queue has the name of the machine, and more than one test runs on that.
+            worker_enable_remote_control=False,
             broker_transport_options={"polling_interval": 0.01},
         )
         yield app
