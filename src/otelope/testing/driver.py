@@ -48,7 +48,7 @@ class Features:
         raises: Whether an exception of the handler comes out of `Driver.drive` unchanged.
         asynchronous: Whether the sending call is a coroutine, which can be cancelled.
         answers: Whether an answer of status 500 is the sending's error.
-        forgets: Whether what was not handled never comes again.
+        forgets: Whether what was not handled never comes again, or nobody knows when.
         redelivers: Whether the broker says of a message that it came before.
         headers: Whether messages can have headers.
         ordered: Whether messages are handled one after the other, as they were sent.

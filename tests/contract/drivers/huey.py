@@ -80,7 +80,7 @@ class Driver:
             huey = RedisHuey(channel, url=self.address, blocking=False)
 
             def act(order, body):
-                run_inline(self._handlers[channel](Got(None, body, {})))
+                run_inline(self._handlers[channel](Got(body, body, {})))
 
             self._hueys[channel] = huey, huey.task()(act)
         return self._hueys[channel]
