@@ -17,9 +17,10 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore:.*MemoryObject:pytest.PytestUnraisableExceptionWarning",
     "ignore:Unclosed <MemoryObject:ResourceWarning",
 )
-# Servers that are processes of their own are marked; the others come with the client.
+# Servers that are processes of their own are marked, and what stands for one where it is missing.
 MARKS = {
     "aws_server": pytest.mark.aws,
+    "kafka_mock": pytest.mark.mock,
     "kafka_server": pytest.mark.kafka,
     "mqtt_server": pytest.mark.mqtt,
     "nats_server": pytest.mark.nats,
