@@ -59,7 +59,8 @@ class Send:
     Args:
         target: ``module:Class.method``.
         message: What is sent; None when this call sends no message.
-        stamp: Puts headers into the call; by default, as the argument ``headers``.
+        stamp: Puts headers into the call; by default, as its argument ``headers``. Where they are
+            a part of what the method is called on, into a copy as the call's instance.
         answered: The error that the library's answer says, such as an HTTP status, else None.
         headers: The argument that takes the headers where it is called otherwise.
         future: Whether the answer is a future of what the broker says: told as failed if that is.
@@ -86,7 +87,7 @@ class Send:
             if sending is None:
                 return wrapped(*args, **kwargs)
             with sending:
-                answer = wrapped(*call.args, **call.kwargs)
+                answer = _on(call, wrapped, instance)(*call.args, **call.kwargs)
                 if inspect.iscoroutine(answer):
                     sending.leave()
                     return self._awaited(wrapping, call, sending, answer)
@@ -98,7 +99,7 @@ class Send:
             if sending is None:
                 return await wrapped(*args, **kwargs)
             with sending:
-                answer = await wrapped(*call.args, **call.kwargs)
+                answer = await _on(call, wrapped, instance)(*call.args, **call.kwargs)
                 return self._told(wrapping, call, sending, answer)
 
         return send_async if wrapping.asynchronous else send
@@ -157,6 +158,14 @@ def _called_back(
         if error_type is not None:
             sending.take_back(error_type)
     return callback(*args, **kwargs)
+
+
+def _on(call: Call, wrapped: Wrapper, instance: Any) -> Wrapper:
+    """The library's method, of the instance that the call has now."""
+    if call.instance is instance:
+        return wrapped
+    method: Wrapper = wrapped.__func__.__get__(call.instance)  # type: ignore[attr-defined]  # bound
+    return method
 
 
 @dataclass(frozen=True)
@@ -504,25 +513,40 @@ class Handle:
     Args:
         target: ``module:Class.method``.
         message: What is handled; None where this call is not the application's.
+        failure: What the function's answer says of how the handling failed, else None.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     message: Callable[[Call], Message | None]
+    failure: Callable[[Any], BaseException | None] = lambda _: None
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
         def handle(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             call = Call(wrapping.parameters, instance, args, kwargs)
-            with _handled(wrapping, self.message, call) or _NOTHING:
-                return wrapped(*args, **kwargs)
+            with _handled(wrapping, self.message, call) or _NOTHING as delivery:
+                answer = wrapped(*args, **kwargs)
+                self._told(delivery, answer)
+                return answer
 
         async def handle_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             call = Call(wrapping.parameters, instance, args, kwargs)
-            with _handled(wrapping, self.message, call) or _NOTHING:
-                return await wrapped(*args, **kwargs)
+            with _handled(wrapping, self.message, call) or _NOTHING as delivery:
+                answer = await wrapped(*args, **kwargs)
+                self._told(delivery, answer)
+                return answer
 
         return handle_async if wrapping.asynchronous else handle
+
+    def _told(self, delivery: Delivery | None, answer: Any) -> None:
+        if delivery is None:
+            return
+        with guard:
+            error = self.failure(answer)
+            if error is not None:
+                delivery.end_within(error)
+                delivery.end(error)
 
 
 @dataclass(frozen=True)
