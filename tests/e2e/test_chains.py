@@ -88,6 +88,7 @@ OWN = {
     "huey": transports.huey,
     "kombu": transports.kombu,
     "rq": transports.rq,
+    "taskiq": transports.taskiq,
 }
 MQTT = (
     *(f"paho {how}" for how in ("on_message QoS 0", "on_message QoS 1", "on_message QoS 2")),
@@ -177,8 +178,9 @@ STYLES = [
     ),
     *(
         pytest.param(
-            Style(f"dramatiq {system}", f"{system}_server"), marks=getattr(pytest.mark, system)
+            Style(f"{library} {system}", f"{system}_server"), marks=getattr(pytest.mark, system)
         )
+        for library in ("dramatiq", "taskiq")
         for system in ("rabbitmq", "redis")
     ),
     *(

@@ -186,6 +186,13 @@ TABLE = (
         "Redis",
     ),
     Row(
+        "brokers.taskiq",
+        "taskiq",
+        "taskiq>=0.11,<1",
+        "tasks, retries",
+        "RabbitMQ, Redis",
+    ),
+    Row(
         "databases.asyncpg",
         "asyncpg",
         "asyncpg>=0.27,<1",

@@ -433,6 +433,34 @@ def huey(url: str, run: str) -> Iterator[str]:
 
 
 @contextmanager
+def taskiq(url: str, run: str) -> Iterator[str]:
+    """A relay from ``QUEUE.bare`` to ``QUEUE``, which keeps no label of a task."""
+    from taskiq.api import run_receiver_task
+    from taskiq.kicker import AsyncKicker
+
+    from tests.e2e.chain.over_taskiq import TASK, broker_of, started
+
+    async def forward(channel: str, stopped: threading.Event) -> None:
+        bare = broker_of(url, channel + BARE)
+
+        async def act(body: Any) -> None:
+            await AsyncKicker(TASK, to, {}).kiq(body)
+
+        bare.register_task(act, task_name=TASK)
+        async with started(broker_of(url, channel)) as to, started(bare, works=True):
+            receiving = asyncio.ensure_future(run_receiver_task(bare, max_async_tasks=1))
+            await asyncio.get_running_loop().run_in_executor(None, stopped.wait)
+            receiving.cancel()
+            await asyncio.wait([receiving])
+
+    async def work(stopped: threading.Event) -> None:
+        await asyncio.gather(*(forward(f"{run}.{each}", stopped) for each in RECEIVERS))
+
+    with _in_thread(lambda stopped: asyncio.run(work(stopped))):
+        yield url
+
+
+@contextmanager
 def gateway(run: str, url_of: Callable[[str], str]) -> Iterator[str]:
     """
     A reverse proxy; below ``/CHANNEL.bare`` it passes on no header but the content's type.
