@@ -76,7 +76,7 @@ class Driver:
         async def act(order: int, body: str, context: Context = TaskiqDepends()) -> None:  # noqa: B008
             handled.append(body)
             labels = {name: str(value) for name, value in context.message.labels.items()}
-            await handler(Got(None, body.encode(), labels))
+            await handler(Got(body, body.encode(), labels))
 
         return act
 
