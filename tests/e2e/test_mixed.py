@@ -108,7 +108,7 @@ class Services:
         self._processes.start(
             name,
             [environments.instrument(), sys.executable, PROGRAM, json.dumps(work)],
-            environments.instrumented(name, "1.0", self._endpoint),
+            environments.instrumented(name, "1.0", self._endpoint, COVERAGE_PROCESS_CONFIG=""),
             self._directory,
         )
 
