@@ -24,7 +24,7 @@ from otelope.core.patching import Patches
 from otelope.core.records import Record, Recorder
 from otelope.core.settings import Settings
 from otelope.core.sites import Process, Send
-from otelope.core.store_sites import Database, Execute
+from otelope.core.sites.store import Database, Execute
 from otelope.core.tracing import Tracing
 from otelope.model.identity import identify, new_id
 

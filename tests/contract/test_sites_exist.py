@@ -11,9 +11,9 @@ import pytest
 
 from otelope.adapters.table import TABLE
 from otelope.core.call import parameters_of
-from otelope.core.made_sites import Make
 from otelope.core.patching import locate
 from otelope.core.sites import Handle, Operations, Process, Receive, Send, SendMany
+from otelope.core.sites.made import Make
 from otelope.instrumentor import unsupported
 
 

@@ -14,7 +14,7 @@ from otelope.core.message import Message
 
 
 if TYPE_CHECKING:
-    from otelope.core.sites import Wrapping
+    from otelope.core.sites.wrapping import Wrapping
 
 
 Wrapper = Callable[..., Any]

@@ -18,7 +18,7 @@ from otelope.core.call import parameters_of
 from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
-from otelope.core.sites import Wrapping
+from otelope.core.sites.wrapping import Wrapping
 
 
 _logger = logging.getLogger("otelope")

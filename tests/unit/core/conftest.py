@@ -11,7 +11,6 @@ import pytest
 
 from otelope.codecs import Codecs
 from otelope.core.adapter import Adapter
-from otelope.core.batch_sites import Gather, SendBatch
 from otelope.core.carriers import BARE, MAPPING
 from otelope.core.guard import guard
 from otelope.core.hand_overs import HandOvers
@@ -30,8 +29,9 @@ from otelope.core.sites import (
     SendMany,
     Settle,
 )
+from otelope.core.sites.batch import Gather, SendBatch
+from otelope.core.sites.transaction import transactions_of
 from otelope.core.tracing import Tracing
-from otelope.core.transaction_sites import transactions_of
 from otelope.testing.spans import Service
 
 

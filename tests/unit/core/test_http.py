@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from otelope.core.http import _route, error_of_answer, is_event_content, route
+from otelope.core.http import error_of_answer, is_event_content, route
+from otelope.core.sites.asgi import _route
 
 
 @pytest.mark.parametrize(

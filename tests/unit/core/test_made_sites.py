@@ -14,8 +14,8 @@ import otelope
 from otelope import instrumentor
 from otelope.core.adapter import Adapter
 from otelope.core.carriers import MAPPING
-from otelope.core.made_sites import Make, Opened
 from otelope.core.message import Message
+from otelope.core.sites.made import Make, Opened
 from otelope.testing.messages import foreign_id, make
 from otelope.testing.spans import parent, span_spot
 

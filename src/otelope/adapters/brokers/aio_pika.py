@@ -9,11 +9,11 @@ from typing import Any
 from aio_pika.abc import AbstractIncomingMessage
 
 from otelope.core.adapter import Adapter
-from otelope.core.amqp import amqp_message
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
 from otelope.core.message import Message
 from otelope.core.sites import Process, Receive, Send, Settle
+from otelope.protocols.amqp import amqp_message
 
 
 _QUEUE = "aio_pika.queue:Queue"

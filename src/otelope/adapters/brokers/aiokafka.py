@@ -5,12 +5,12 @@ from __future__ import annotations
 from aiokafka.structs import ConsumerRecord
 
 from otelope.core.adapter import Adapter
-from otelope.core.batch_sites import Gather, SendBatch
 from otelope.core.call import Call
 from otelope.core.carriers import PAIRS
 from otelope.core.message import Message
 from otelope.core.sites import Receive, Send, Settle
-from otelope.core.transaction_sites import transactions_of
+from otelope.core.sites.batch import Gather, SendBatch
+from otelope.core.sites.transaction import transactions_of
 
 
 def sent(call: Call) -> Message:

@@ -11,8 +11,8 @@ from paho.mqtt.properties import Properties
 from otelope.core.adapter import Site
 from otelope.core.call import Call
 from otelope.core.message import Message
-from otelope.core.mqtt import mqtt, received, sent, with_headers
 from otelope.core.sites import Iterate, Receive, Send, Settle
+from otelope.protocols.mqtt import mqtt, received, sent, with_headers
 
 
 _CLIENT = "aiomqtt.client:Client"

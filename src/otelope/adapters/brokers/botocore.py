@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from otelope.core.aws import aws
 from otelope.core.sites import Settle
+from otelope.protocols.aws import aws
 
 
 _CLIENT = "botocore.client:BaseClient"

@@ -8,12 +8,12 @@ from typing import Any
 from celery.exceptions import Ignore, Retry
 
 from otelope.core.adapter import Adapter, Site
-from otelope.core.amqp import message_beside
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.kombu_transports import system_of, told_again
-from otelope.core.made_sites import Make, Opened
 from otelope.core.message import Message
+from otelope.core.sites.made import Make, Opened
+from otelope.protocols.amqp import message_beside
+from otelope.protocols.kombu_transports import system_of, told_again
 
 
 _WORKER = "celery.worker.consumer.consumer"  # which has a name of its own for what it imports

@@ -11,7 +11,7 @@ from otelope.core.call import Call
 from otelope.core.carriers import BARE, PAIRS
 from otelope.core.message import Message
 from otelope.core.sites import Receive, Send, Settle
-from otelope.core.transaction_sites import transactions_of
+from otelope.core.sites.transaction import transactions_of
 
 
 _CONSUMER = "confluent_kafka.cimpl:Consumer"

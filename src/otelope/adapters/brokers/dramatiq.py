@@ -11,9 +11,9 @@ from dramatiq.broker import MessageProxy
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.jobs import job, tried
 from otelope.core.message import Message
 from otelope.core.sites import Fail, Handle, Send
+from otelope.protocols.jobs import job, tried
 
 
 _BROKERS = {"rabbitmq": "RabbitmqBroker", "redis": "RedisBroker", "stub": "StubBroker"}

@@ -12,9 +12,10 @@ from huey.api import Task
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import BARE
-from otelope.core.jobs import Take, is_taken, job
 from otelope.core.message import Message
 from otelope.core.sites import Fail, Handle, Send
+from otelope.core.sites.take import Take, is_taken
+from otelope.protocols.jobs import job
 
 
 # Emitted while the exception is handled; not every version has the last two.

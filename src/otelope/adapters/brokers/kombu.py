@@ -5,13 +5,13 @@ from __future__ import annotations
 from kombu.message import Message as Delivered
 
 from otelope.core.adapter import Adapter
-from otelope.core.amqp import message_beside
 from otelope.core.call import Call
 from otelope.core.callbacks import root_of
 from otelope.core.carriers import MAPPING
-from otelope.core.kombu_transports import channels_of, message_of, receipt_of, system_of
 from otelope.core.message import Message
 from otelope.core.sites import Handle, Process, Receive, Send, Settle
+from otelope.protocols.amqp import message_beside
+from otelope.protocols.kombu_transports import channels_of, message_of, receipt_of, system_of
 
 
 _CONSUMER = "kombu.messaging:Consumer"

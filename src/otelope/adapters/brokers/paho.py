@@ -11,8 +11,8 @@ from paho.mqtt.properties import Properties
 from otelope.core.adapter import Site
 from otelope.core.call import Call
 from otelope.core.message import Message
-from otelope.core.mqtt import calls_application, mqtt, received, sent, with_headers
 from otelope.core.sites import Handle, SendMany, Settle
+from otelope.protocols.mqtt import calls_application, mqtt, received, sent, with_headers
 
 
 _CLIENT = "paho.mqtt.client:Client"

@@ -8,9 +8,9 @@ from google.pubsub_v1 import PullResponse, ReceivedMessage
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.gapic import named, said
 from otelope.core.message import Message
 from otelope.core.sites import Process, Receive, Send, Settle
+from otelope.protocols.gapic import named, said
 
 
 _PUBLISH = "google.cloud.pubsub_v1.publisher.client:Client.publish"

@@ -6,8 +6,8 @@ import pulsar
 
 from otelope.core.adapter import Adapter, Site
 from otelope.core.carriers import BARE, MAPPING
-from otelope.core.pulsar import failed, receipt, received, sent
 from otelope.core.sites import Process, Receive, Send, Settle
+from otelope.protocols.pulsar import failed, receipt, received, sent
 
 
 _AIO = "pulsar.asyncio"  # its producer takes properties since 3.9

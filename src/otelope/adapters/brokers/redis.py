@@ -10,8 +10,17 @@ from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import BARE, text
 from otelope.core.message import Message
-from otelope.core.resp import asked, at_once, at_work, errors_of, heard, messages_of, put, taken
 from otelope.core.sites import Iterate, Process, Receive, SendMany, Settle
+from otelope.protocols.resp import (
+    asked,
+    at_once,
+    at_work,
+    errors_of,
+    heard,
+    messages_of,
+    put,
+    taken,
+)
 
 
 _CORE = "redis.commands.core"

@@ -10,8 +10,17 @@ from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import FIELDS, text
 from otelope.core.message import Message
-from otelope.core.resp import added, asked, entries, entry, errors_of, messages_of, queues, stamped
 from otelope.core.sites import Receive, Send, SendMany, Settle
+from otelope.protocols.resp import (
+    added,
+    asked,
+    entries,
+    entry,
+    errors_of,
+    messages_of,
+    queues,
+    stamped,
+)
 
 
 _STREAMS = "redis.commands.core:StreamCommands"

@@ -9,9 +9,9 @@ from rq.job import Job
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.jobs import job
 from otelope.core.message import Message
 from otelope.core.sites import Handle, Send, SendMany
+from otelope.protocols.jobs import job
 
 
 def enqueued(call: Call) -> Message:

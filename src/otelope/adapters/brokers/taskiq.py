@@ -9,9 +9,9 @@ from typing import Any
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.jobs import job, tried
 from otelope.core.message import Message
 from otelope.core.sites import Handle, Send
+from otelope.protocols.jobs import job, tried
 
 
 _SYSTEMS = {"taskiq_aio_pika": "rabbitmq", "taskiq_redis": "redis"}

@@ -7,7 +7,7 @@ from typing import Any
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.store_sites import Database, Execute
+from otelope.core.sites.store import Database, Execute
 
 
 _CONNECTION = "asyncpg.connection:Connection"

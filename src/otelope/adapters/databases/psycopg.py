@@ -11,7 +11,7 @@ from psycopg.types.json import Json, Jsonb
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
-from otelope.core.store_sites import Database, Execute
+from otelope.core.sites.store import Database, Execute
 
 
 def executed(call: Call) -> Any:

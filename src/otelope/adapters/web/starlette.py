@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otelope.core.adapter import Adapter
 from otelope.core.carriers import HTTP
-from otelope.core.http import Asgi
+from otelope.core.sites.asgi import Asgi
 
 
 # The router stands inside every middleware: what a middleware attaches around its own reading

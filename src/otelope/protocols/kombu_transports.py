@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from otelope.core.amqp import message_beside
 from otelope.core.message import Message
+from otelope.protocols.amqp import message_beside
 
 
 # OpenTelemetry's names, where they are not kombu's.

@@ -13,7 +13,7 @@ from otelope.core.call import Call
 from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.core.sender import Ahead, Together
-from otelope.core.sites import Wrapping
+from otelope.core.sites.wrapping import Wrapping
 
 
 # By what the application fills; what is never sent goes with it, untold.

@@ -15,7 +15,7 @@ from otelope.core.adapter import Wrapper
 from otelope.core.call import Call
 from otelope.core.guard import guard
 from otelope.core.instrumenter import Instrumenter
-from otelope.core.sites import Wrapping
+from otelope.core.sites.wrapping import Wrapping
 from otelope.core.storer import Storing
 from otelope.core.telling import Telling
 from otelope.model.envelope import Envelope

@@ -17,7 +17,7 @@ from otelope.core.call import Call, Parameters, parameters_of
 from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.core.operation import Delivery
-from otelope.core.sites import Wrapping
+from otelope.core.sites.wrapping import Wrapping
 
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from otelope.core.amqp import amqp_message
 from otelope.core.message import Message
+from otelope.protocols.amqp import amqp_message
 
 
 NATIVE = {

@@ -6,7 +6,7 @@ import pytest
 
 from otelope.core.carriers import FIELDS
 from otelope.core.message import Message
-from otelope.core.resp import (
+from otelope.protocols.resp import (
     added,
     at_work,
     bodies,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from otelope.core.adapter import Wrapper
 from otelope.core.guard import guard
 from otelope.core.sent import MOST
-from otelope.core.sites import Wrapping
+from otelope.core.sites.wrapping import Wrapping
 
 
 _logger = logging.getLogger("otelope")
