@@ -37,15 +37,16 @@ def cases():
         if kind == "databases":
             continue  # no messages: test_stores.py
         driver = importlib.import_module(f"tests.contract.drivers.{name}")
+        again = False
         for server in driver.SERVERS:
             where = "" if server == driver.SERVERS[0] else f" {server}"
             for style, features in driver.STYLES.items():
-                yield Case(
-                    f"{name} {style}{where}",
-                    features,
-                    partial(_made, driver.Driver, style, server),
-                    [MARKS[server]] if server in MARKS else [],
-                )
+                marks = [MARKS[server]] if server in MARKS else []
+                if again:
+                    marks.append(pytest.mark.again)
+                made = partial(_made, driver.Driver, style, server)
+                yield Case(f"{name} {style}{where}", features, made, marks)
+                again = True
 
 
 def _made(driver, style, server, request):
