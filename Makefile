@@ -35,7 +35,7 @@ example-a example-b example-c example-d: dev
 	$(bin)/python -m examples.flows $(@:example-%=%)
 
 # Three runs, each whatever the others say: in parallel the newest versions, measured, and the
-# lowest; then, one at a time, what goes by the clock. Measuring takes as long again (42, 85 s).
+# lowest, briefly; then, one at a time, what goes by the clock.
 test: setup
 	rm -rf build/coverage
 	mkdir -p build/coverage
@@ -43,7 +43,7 @@ test: setup
 	echo "== newest versions"; \
 	$(bin)/coverage run -m pytest $(parallel) $(ARGS) $(or_none); \
 	echo "== lowest versions"; \
-	.venv-lowest/bin/pytest $(parallel) $(aged) tests/contract $(ARGS) $(or_none); \
+	.venv-lowest/bin/pytest --brief $(parallel) $(aged) tests/contract $(ARGS) $(or_none); \
 	echo "== by the clock"; \
 	$(bin)/pytest -m alone $(ARGS) $(or_none); \
 	exit $$failed

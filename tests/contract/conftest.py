@@ -13,16 +13,40 @@ from tests.service import service
 __all__ = ["service", "web_server"]
 
 
+CHAIN = "test_chain_is_one_tree"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--brief",
+        action="store_true",
+        help="of a row's styles on a server the first only, and of the others the chain",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--brief"):
+        kept, left_out = [], []
+        for item in items:
+            whole = not is_again(item) or item.originalname == CHAIN
+            (kept if whole else left_out).append(item)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+def is_again(item):
+    return item.get_closest_marker("again") is not None
+
+
 @pytest.fixture(autouse=True)
 def measured(request):
     """
-    Of a row's styles the first is measured, of the others the chain.
+    Of a row's styles on a server the first is measured, of the others the chain.
 
     Measuring takes as long again as the tests themselves: 85 s instead of 42 for one row.
     """
     measuring = Coverage.current()
-    again = request.node.get_closest_marker("again") is not None
-    if measuring is None or not again or request.function.__name__ == "test_chain_is_one_tree":
+    if measuring is None or not is_again(request.node) or request.node.originalname == CHAIN:
         yield
         return
     measuring.stop()

@@ -37,8 +37,8 @@ def cases():
         if kind == "databases":
             continue  # no messages: test_stores.py
         driver = importlib.import_module(f"tests.contract.drivers.{name}")
-        again = False
         for server in driver.SERVERS:
+            again = False
             where = "" if server == driver.SERVERS[0] else f" {server}"
             for style, features in driver.STYLES.items():
                 marks = [MARKS[server]] if server in MARKS else []
