@@ -134,7 +134,7 @@ def put(commands: Iterable[Command]) -> Numbered:
             yield from ((place, each) for each in bodies(*words[1:]))
 
 
-def messages_of(found: Callable[[Iterable[Command]], Numbered]) -> Callable[[Call], list[Message]]:
+def sent(found: Callable[[Iterable[Command]], Numbered]) -> Callable[[Call], list[Message]]:
     """What the commands that a pipeline executes send; `added` or `put` finds it."""
     return lambda call: [message for _, message in found(call["commands"])]
 

@@ -14,8 +14,8 @@ from otelope.protocols.resp import (
     entry,
     errors_of,
     keys,
-    messages_of,
     put,
+    sent,
     stamped,
     taken,
 )
@@ -118,7 +118,7 @@ def test_keys_are_text_however_they_are_given():
 
 def test_an_error_among_the_answers_is_that_of_all_its_command_put():
     call = {"commands": [(("GET", "a"), {}), (("RPUSH", "a", 1, 2), {}), (("RPUSH", "b", 3), {})]}
-    assert [message.channel for message in messages_of(put)(call)] == ["a", "a", "b"]
+    assert [message.channel for message in sent(put)(call)] == ["a", "a", "b"]
     assert errors_of(put)([KeyError(), ValueError("x"), 1], call) == ["ValueError"] * 2 + [None]
 
 

@@ -11,16 +11,7 @@ from otelope.core.call import Call
 from otelope.core.carriers import BARE, text
 from otelope.core.message import Message
 from otelope.core.sites import Iterate, Process, Receive, SendMany, Settle
-from otelope.protocols.resp import (
-    asked,
-    at_once,
-    at_work,
-    errors_of,
-    heard,
-    messages_of,
-    put,
-    taken,
-)
+from otelope.protocols.resp import asked, at_once, at_work, errors_of, heard, put, sent, taken
 
 
 _CORE = "redis.commands.core"
@@ -53,7 +44,7 @@ ADAPTER = Adapter(
     sites=(
         *(SendMany(f"{_LISTS}.{each}", pushed) for each in ("lpush", "rpush")),
         SendMany(f"{_CORE}:PubSubCommands.publish", published),
-        *(SendMany(x, messages_of(put), answered=errors_of(put)) for x in _RUNS),
+        *(SendMany(x, sent(put), answered=errors_of(put)) for x in _RUNS),
         *(Receive(x, y, shared=True, source=asked) for x, y in _TAKES.items()),
         *(Receive(f"{x}:PubSub.get_message", lambda item, _: heard(item)) for x in _PLACES),
         *(Iterate(f"{x}:PubSub.listen", lambda item, _: heard(item)) for x in _PLACES),

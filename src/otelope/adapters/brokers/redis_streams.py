@@ -11,16 +11,7 @@ from otelope.core.call import Call
 from otelope.core.carriers import FIELDS, text
 from otelope.core.message import Message
 from otelope.core.sites import Receive, Send, SendMany, Settle
-from otelope.protocols.resp import (
-    added,
-    asked,
-    entries,
-    entry,
-    errors_of,
-    messages_of,
-    queues,
-    stamped,
-)
+from otelope.protocols.resp import added, asked, entries, entry, errors_of, queues, sent, stamped
 
 
 _STREAMS = "redis.commands.core:StreamCommands"
@@ -29,7 +20,7 @@ _RUNS = [f"{x}:Pipeline._execute_{how}" for x in _PLACES for how in ("pipeline",
 _CLOSE = "aclose" if hasattr(Redis, "aclose") else "close"  # renamed in 5.0.1
 
 
-def sent(call: Call) -> Message | None:
+def written(call: Call) -> Message | None:
     fields = call["fields"]
     told = isinstance(fields, dict) and not queues(call.instance)
     return entry(call["name"], fields) if told else None
@@ -54,8 +45,8 @@ ADAPTER = Adapter(
     system="redis",
     carrier=FIELDS,
     sites=(
-        Send(f"{_STREAMS}.xadd", sent, lambda call, fields: call.__setitem__("fields", fields)),
-        *(SendMany(each, messages_of(added), stamped, errors_of(added)) for each in _RUNS),
+        Send(f"{_STREAMS}.xadd", written, lambda call, fields: call.__setitem__("fields", fields)),
+        *(SendMany(each, sent(added), stamped, errors_of(added)) for each in _RUNS),
         *(Receive(f"{_STREAMS}.{x}", y, shared=True, source=asked) for x, y in _READS.items()),
         Settle(f"{_STREAMS}.xack", receipts=acknowledged),
         Settle("redis.client:Redis.close"),
