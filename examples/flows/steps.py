@@ -16,7 +16,8 @@ from pathlib import Path
 
 def reached(arrow: str) -> None:
     """Say that an arrow such as ``db: store(command)`` is complete: a line on standard output."""
-    print(f"reached {arrow}", flush=True)
+    # In one piece: of a line and its end, another thread's line would come in between.
+    print(f"reached {arrow}\n", end="", flush=True)
     file = os.environ.get("DIE_AFTER")
     if file is None:
         return
