@@ -165,6 +165,12 @@ ADAPTER = Adapter(
             lambda call: call["place"],
         ),
         Process(
+            f"{CLIENT}.subscribe_by_name",
+            lambda **named: got(named["message"])[0]._replace(channel=None),
+            "callback",
+            lambda call: call["place"],
+        ),
+        Process(
             f"{CLIENT}.subscribe_through", lambda message: got(message)[0], callback="callback"
         ),
         Handle(f"{CLIENT}.dispatch", handed),

@@ -172,6 +172,9 @@ class Client:
     def subscribe_at(self, place, callback=None):
         self.callback = callback
 
+    def subscribe_by_name(self, place, callback):
+        self.callback = callback
+
     def subscribe_through(self, channel, callback=None):
         self.subscribe(channel, callback)
 

@@ -872,6 +872,19 @@ class TestProcess:
         client.callback(letters.Message(make().body, headers))
         assert [each.channel for each in service.deliveries()] == [channel]
 
+    def test_what_a_callback_takes_by_name_may_be_called_anything(self, client, service):
+        named = {"self": 1, "channel": 2, "wrapping": 3, "message_of": 4, "callback": 5}
+        seen = []
+
+        def note(**got):
+            seen.append(got)
+
+        client.subscribe_by_name("here", note)
+        got = {"message": message(), **named}
+        client.callback(**got)
+        assert seen == [got]
+        assert [each.channel for each in service.deliveries()] == ["here"]
+
     @pytest.mark.parametrize(
         "form",
         [lambda h: h.later, lambda h: functools.partial(h.later)],

@@ -76,7 +76,7 @@ class Process:
 
         return register
 
-    def _from(self, channel: str, *args: Any, **kwargs: Any) -> Message | None:
+    def _from(self, channel: str, /, *args: Any, **kwargs: Any) -> Message | None:
         message = self.message(*args, **kwargs)
         if message is None or message.channel is not None:
             return message
@@ -180,7 +180,7 @@ class Fail:
 
 
 def _handled(
-    wrapping: Wrapping, message_of: Callable[..., Message | None], *args: Any, **kwargs: Any
+    wrapping: Wrapping, message_of: Callable[..., Message | None], /, *args: Any, **kwargs: Any
 ) -> Delivery | None:
     """The delivery that a block is, which is current in it; None where it is none."""
     delivery = None
