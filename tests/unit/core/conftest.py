@@ -28,6 +28,7 @@ from otelope.core.sites import (
     Send,
     SendMany,
     Settle,
+    Within,
 )
 from otelope.core.sites.batch import Gather, SendBatch
 from otelope.core.sites.transaction import transactions_of
@@ -173,6 +174,8 @@ ADAPTER = Adapter(
         Process(
             f"{CLIENT}.subscribe_through", lambda message: got(message)[0], callback="callback"
         ),
+        Within(f"{CLIENT}.work", lambda call: call["place"]),
+        Within(f"{CLIENT}.work_later", lambda call: call["place"]),
         Handle(f"{CLIENT}.dispatch", handed),
         Handle(f"{CLIENT}.dispatch_later", handed),
         Settle(f"{CLIENT}.acknowledge", receipts=receipts),
@@ -194,6 +197,7 @@ ADAPTER = Adapter(
             sites=(
                 Send("letters:Courier.send", sent),
                 SendMany("letters:Courier.carry", lambda _: [None]),
+                Handle("letters:Courier.bring", lambda call: Message(None, call["body"])),
             ),
         ),
         Adapter(

@@ -185,6 +185,12 @@ class Client:
         await asyncio.sleep(0)
         return await self.callback(message)
 
+    def work(self, place, message):
+        return self.callback(message)
+
+    async def work_later(self, place, message):
+        return await asyncio.ensure_future(self.callback(message))
+
     def acknowledge(self, *messages):
         self.calls.append(messages)
 
@@ -235,6 +241,9 @@ class Courier:
 
     def carry(self, *letter):
         return self.client.send(*letter)
+
+    def bring(self, body):
+        pass
 
 
 class Postcards:

@@ -964,6 +964,49 @@ class TestProcess:
         assert (service.spans(), service.records) == ([], [])
 
 
+class TestWithin:
+    @pytest.mark.parametrize("channel", [None, "orders"])
+    def test_what_does_not_say_where_it_is_from_is_from_what_is_worked_on(
+        self, client, service, channel
+    ):
+        client.subscribe_at(None, lambda _: None)
+        got = letters.Message(make().body, {"channel": channel})
+        client.work("here", got)
+        client.callback(got)
+        assert [each.channel for each in service.deliveries()] == [channel or "here", channel]
+
+    def test_what_another_adapter_hands_over_meanwhile_is_not_from_there(self, client, service):
+        client.subscribe_at(None, lambda _: letters.Courier(client).bring(make().body))
+        client.work("here", letters.Message(make().body, {}))
+        assert [each.channel for each in service.deliveries()] == [None, "here"]
+
+    def test_what_it_raises_is_the_hosts_and_ends_it(self, client, service):
+        def fail(_):
+            raise error
+
+        error = ValueError("no such order")
+        client.subscribe_at(None, fail)
+        got = letters.Message(make().body, {})
+        for call in (functools.partial(client.work, "here"), client.callback):
+            with pytest.raises(ValueError, match="no such order") as caught:
+                call(got)
+            assert caught.value is error
+        assert [each.channel for each in service.deliveries()] == ["here", None]
+
+    def test_an_asynchronous_one_does_the_same_in_a_task_of_its_own(self, client, service):
+        async def handle(_):
+            await asyncio.sleep(0)
+
+        async def work():
+            client.subscribe_at(None, handle)
+            got = [letters.Message(make().body, {}) for _ in range(3)]
+            await asyncio.gather(client.work_later("a", got[0]), client.work_later("b", got[1]))
+            await client.callback(got[2])
+
+        asyncio.run(work())
+        assert [each.channel for each in service.deliveries()] == ["a", "b", None]
+
+
 class TestHandle:
     def test_callback_is_handled_wherever_it_comes_from(self, client, service):
         handler, sent = Handler(), make()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from otelope.core.sites.handle import Fail, Handle, Process
+from otelope.core.sites.handle import Fail, Handle, Process, Within
 from otelope.core.sites.operations import Operations
 from otelope.core.sites.receive import Iterate, Receive, Settle
 from otelope.core.sites.send import Send, SendMany
@@ -19,5 +19,6 @@ __all__ = [
     "Send",
     "SendMany",
     "Settle",
+    "Within",
     "Wrapping",
 ]

@@ -6,14 +6,16 @@ import contextlib
 
 from collections.abc import (
     Callable,
+    Iterator,
 )  # fmt: skip
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import wrapt
 
-from otelope.core.adapter import Wrapper
+from otelope.core.adapter import Adapter, Wrapper
 from otelope.core.call import Call
 from otelope.core.callbacks import held_in, is_asynchronous, root_of
 from otelope.core.guard import guard
@@ -23,6 +25,7 @@ from otelope.core.sites.wrapping import Wrapping
 
 
 _NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
+_within: ContextVar[tuple[Adapter, str | None] | None] = ContextVar("otelope.within", default=None)
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,47 @@ class Handle:
 
 
 @dataclass(frozen=True)
+class Within:
+    """
+    A function of the library within which what the application handles is from one channel.
+
+    For messages that do not say it, and callbacks that are registered before anything knows it.
+
+    Args:
+        target: ``module:Class.method``.
+        channel: Where they are from.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    channel: Callable[[Call], str | None]
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        def run(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            with self._from(wrapping.adapter, call):
+                return wrapped(*args, **kwargs)
+
+        async def run_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            call = Call(wrapping.parameters, instance, args, kwargs)
+            with self._from(wrapping.adapter, call):
+                return await wrapped(*args, **kwargs)
+
+        return run_async if wrapping.asynchronous else run
+
+    @contextlib.contextmanager
+    def _from(self, adapter: Adapter, call: Call) -> Iterator[None]:
+        before = _within.get()
+        with guard:
+            _within.set((adapter, self.channel(call)))
+        try:
+            yield
+        finally:
+            _within.set(before)
+
+
+@dataclass(frozen=True)
 class Fail:
     """
     A call by which the library notes what the application raised, where it goes no further.
@@ -187,6 +231,9 @@ def _handled(
     with guard:
         message = message_of(*args, **kwargs)
         if message is not None:
+            around = _within.get()
+            if message.channel is None and around and around[0] is wrapping.adapter:
+                message = message._replace(channel=around[1])
             delivery = wrapping.instrumenter.deliver([message], wrapping.adapter)
         if delivery is not None:
             delivery.attach()
