@@ -83,6 +83,7 @@ PLAIN = {
 }
 # Libraries with a way of their own, whatever they speak to.
 OWN = {
+    "arq": transports.arq,
     "celery": transports.celery,
     "dramatiq": transports.dramatiq,
     "huey": transports.huey,
@@ -162,6 +163,10 @@ STYLES = [
         )
         for mode in ("callback", "on_message", "simple", "get")
         for server in ("rabbitmq", "redis")
+    ),
+    *(
+        pytest.param(Style(f"arq {how}", "redis_server", headers=False), marks=pytest.mark.redis)
+        for how in ("async_run", "run_check", "command")
     ),
     *(
         pytest.param(

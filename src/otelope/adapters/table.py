@@ -81,6 +81,15 @@ TABLE = (
         "Mosquitto",
     ),
     Row(
+        "brokers.arq",
+        "arq",
+        # 0.24 reads one connection twice at once, which redis 4.5.4 refuses. From 0.26 on it wants
+        # redis below 6: newest versions stand side by side with 0.25 only; 0.28 was tried by hand.
+        "arq>=0.25,<1",
+        "`enqueue_job`, deferred jobs, retries; `async_run`, `run_check`, the command `arq`",
+        "Redis",
+    ),
+    Row(
         "brokers.botocore",
         "botocore.client",
         "botocore>=1.31.62,<2",

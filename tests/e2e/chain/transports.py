@@ -461,6 +461,41 @@ def taskiq(url: str, run: str) -> Iterator[str]:
 
 
 @contextmanager
+def arq(url: str, run: str) -> Iterator[str]:
+    """A relay from ``QUEUE.bare`` to ``QUEUE``, though a job has no headers to lose."""
+    from arq import Worker, func
+    from arq.connections import RedisSettings
+
+    from tests.e2e.chain.over_arq import ACT
+
+    def worker_of(channel: str) -> Worker:
+        async def act(ctx: dict[str, Any], body: Any) -> None:
+            await ctx["redis"].enqueue_job(ACT, body, _queue_name=channel)
+
+        return Worker(
+            [func(act, name=ACT)],
+            queue_name=channel + BARE,
+            redis_settings=RedisSettings.from_dsn(url),
+            poll_delay=0.02,
+            keep_result=0,
+            handle_signals=False,
+        )
+
+    async def work(stopped: threading.Event) -> None:
+        workers = [worker_of(f"{run}.{each}") for each in RECEIVERS]
+        working = [asyncio.ensure_future(worker.async_run()) for worker in workers]
+        await asyncio.get_running_loop().run_in_executor(None, stopped.wait)
+        for worker in workers:
+            worker.burst, worker.max_burst_jobs = True, 0  # it takes nothing more
+        await asyncio.gather(*working)
+        for worker in workers:
+            await worker.pool.connection_pool.disconnect()
+
+    with _in_thread(lambda stopped: asyncio.run(work(stopped))):
+        yield url
+
+
+@contextmanager
 def gateway(run: str, url_of: Callable[[str], str]) -> Iterator[str]:
     """
     A reverse proxy; below ``/CHANNEL.bare`` it passes on no header but the content's type.
