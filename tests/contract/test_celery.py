@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
+import threading
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 
 import pytest
@@ -52,6 +54,58 @@ class TestCelery(Scenarios):
         (delivery,) = service.deliveries()
         assert (delivery.envelope.id, delivery.outcome) == (result.id, "ok")
         assert (delivery.attempt, delivery.redelivered) == (1, False)
+
+    @pytest.mark.parametrize("enveloped", [True, False], ids=["an envelope", "a task"])
+    def test_task_that_is_handed_to_a_thread_is_handled_there(self, service, app, enveloped):
+        sent, seen, threads, go = make(), [], [], threading.Event()
+
+        def work(handling):
+            go.wait(20)
+            with suppress(ValueError), handling as envelope:
+                seen.append(envelope.id)
+                raise ValueError("no such order")
+
+        def handle(task, _):
+            threads.append(threading.Thread(target=work, args=[otelope.handling(task.request)]))
+            threads[0].start()
+
+        task = tasks(app, bind=True, handle=handle)["handle"]
+        result = task.delay(sent.body.decode() if enveloped else 7)
+        worked(app, 1)
+        assert service.deliveries() == []
+        go.set()
+        threads[0].join()
+        id_ = sent.id if enveloped else result.id
+        assert seen == [id_]
+        told = [(d.envelope.id, d.outcome, d.error_type, d.attempt) for d in service.deliveries()]
+        assert told == [(id_, "error", "ValueError", 1)]
+        name = sent.type if enveloped else "shop.handle"
+        assert service.shapes() == [[name, f"  process {name}"]]
+
+    @pytest.mark.parametrize("pickled", [False, True])
+    def test_task_that_is_handled_in_two_places_says_so(self, service, app, pickled):
+        handlings = []
+
+        def handle(task):
+            handlings.extend(otelope.handling(task.request) for _ in range(2))
+            if pickled:
+                handlings[:] = [pickle.loads(pickle.dumps(each)) for each in handlings]  # noqa: S301 - our own
+
+        result = tasks(app, bind=True, handle=handle)["handle"].delay()
+        worked(app, 1)
+        for each in handlings:
+            with each as envelope:
+                assert envelope.id == result.id
+        assert [d.envelope.id for d in service.deliveries()] == [result.id] * 2
+        first, second = service.spans("process")
+        assert dict(first.attributes) == dict(second.attributes)
+        assert service.orphans() == []
+
+    def test_request_of_a_task_that_is_not_running_is_no_envelope(self, service, app):
+        task = tasks(app, bind=True, handle=lambda _: None)["handle"]
+        with otelope.handling(task.request) as envelope:
+            assert envelope is None
+        assert (service.spans(), service.records) == ([], [])
 
     def test_what_is_current_is_the_task_with_its_arguments(self, service, app):
         seen = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from celery.app import app_or_default
+from celery.app.task import Context
 from celery.exceptions import Ignore, Retry
 
 from otelope.core.adapter import Adapter, Site
@@ -12,30 +14,25 @@ from otelope.core.call import Call
 from otelope.core.carriers import MAPPING
 from otelope.core.message import Message
 from otelope.core.sites.made import Make, Opened
-from otelope.protocols.amqp import message_beside
-from otelope.protocols.kombu_transports import system_of, told_again
+from otelope.protocols.celery_tasks import task
+from otelope.protocols.kombu_transports import system_of
 
 
 _WORKER = "celery.worker.consumer.consumer"  # which has a name of its own for what it imports
 
 
 def traced(making: Call, call: Call) -> Message:
-    request = call["request"] or {}
-    told = request.get("delivery_info") or {}
     speaks = "celery" if making["eager"] else _system(making["app"] or making["task"].app)
-    message = message_beside(
-        told.get("exchange"),
-        told.get("routing_key"),
-        # Celery 5.3 does not say who an eager task is.
-        {"task": making["name"], "id": call["uuid"], "root_id": call["uuid"], **request},
-        request.get("properties") or {},
-        (call["args"], call["kwargs"], {}),
-        redelivered=told_again(told, speaks),
-        system=speaks,
-        alias=call["uuid"],
-    )
-    attempt = (message.attempt or 1) + (request.get("retries") or 0)
-    return message._replace(channel=message.channel or None, attempt=attempt)
+    # Celery 5.3 does not say who an eager task is.
+    named = {"task": making["name"], "id": call["uuid"], "root_id": call["uuid"]}
+    return task({**named, **(call["request"] or {})}, call["args"], call["kwargs"], speaks)
+
+
+def requested(item: Any) -> Message | None:
+    if not isinstance(item, Context) or item.id is None:
+        return None
+    speaks = "celery" if item.is_eager else _system(app_or_default())
+    return task(vars(item), item.args, item.kwargs, speaks)
 
 
 def failure(answer: Any) -> BaseException | None:
@@ -57,4 +54,5 @@ def _adapter(module: str, *others: Site, **more: Any) -> Adapter:
 
 
 _OPENED = Opened("celery.app.trace:send_prerun")
-ADAPTER = _adapter("celery.app.trace", _OPENED, parts=((_WORKER, _adapter(_WORKER)),))
+_PARTS = ((_WORKER, _adapter(_WORKER)),)
+ADAPTER = _adapter("celery.app.trace", _OPENED, parts=_PARTS, message=requested)
