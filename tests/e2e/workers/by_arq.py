@@ -29,6 +29,7 @@ class Settings:
     functions = (func(handle, name="handle"),)
     queue_name = pool.default_queue_name
     redis_pool = pool
+    job_completion_wait = 10  # seconds; without, SIGTERM cancels what is being handled
 
 
 def send(body: dict[str, Any]) -> None:
