@@ -115,13 +115,8 @@ class TextPairs(Pairs):
         return kept
 
 
-class Fields(Mapped):
-    """
-    Named fields, of which one may be a body, as in an entry of a Redis stream.
-
-    Names are text or bytes. Where the fields are the envelope's metadata, nothing is added to
-    them: an application may read them all.
-    """
+class Named(Mapped):
+    """A mapping whose names are text or bytes, as in AMQP 1.0."""
 
     def get(self, headers: Any, key: str) -> str | None:
         return _text(headers.get(key, headers.get(key.encode()))) if headers else None
@@ -130,9 +125,22 @@ class Fields(Mapped):
         return [text(name) for name in headers or ()]
 
     def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
+        kept = headers.items() if headers else ()
+        return {**{n: v for n, v in kept if text(n) not in fields}, **fields}
+
+
+class Fields(Named):
+    """
+    Named fields, of which one may be a body, as in an entry of a Redis stream.
+
+    Where the fields are the envelope's metadata, nothing is added to them: an application may
+    read them all.
+    """
+
+    def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
         if any(_TYPE.search(name) for name in self.keys(headers)):
             return headers
-        return {**{n: v for n, v in headers.items() if text(n) not in fields}, **fields}
+        return super().written(headers, fields)
 
     def body(self, headers: Any) -> Any:
         """The first field that looks like a JSON object, or holds one; None where none does."""
@@ -174,6 +182,7 @@ class Bare(Mapped):
 
 
 MAPPING = Mapped()
+NAMED = Named()
 FIELDS = Fields()
 PAIRS = Pairs()
 TEXT_PAIRS = TextPairs()

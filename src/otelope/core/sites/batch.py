@@ -32,12 +32,14 @@ class Gather:
         target: ``module:Class.method``.
         message: What is put in, without a channel; None when it is no message.
         taken: Whether the batch had room for it, given the library's answer.
+        stamp: Puts headers into the call; by default, as its argument ``headers``.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     message: Callable[[Call], Message | None]
     taken: Callable[[Any], bool]
+    stamp: Callable[[Call, Any], None] | None = None
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
@@ -60,9 +62,11 @@ class Gather:
             if message is not None:
                 ahead = wrapping.instrumenter.ahead(message, wrapping.adapter)
             if ahead is not None and ahead.fields:
-                call["headers"] = wrapping.adapter.carrier.written(
-                    ahead.message.headers, ahead.fields
-                )
+                headers = wrapping.adapter.carrier.written(ahead.message.headers, ahead.fields)
+                if self.stamp is not None:
+                    self.stamp(call, headers)
+                else:
+                    call["headers"] = headers
         return ahead
 
 
