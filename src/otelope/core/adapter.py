@@ -53,6 +53,7 @@ class Adapter:
         message: From what the library hands to the application to a message, for
             `otelope.handling`; None for what is no message of this library.
         also: Adapters of the other systems that the same library speaks to.
+        traced: Whether the library makes send spans itself, because the application wants it to.
     """
 
     system: str
@@ -62,6 +63,7 @@ class Adapter:
     parts: tuple[tuple[str, Adapter], ...] = ()
     message: Callable[[Any], Message | None] = lambda _: None
     also: tuple[Adapter, ...] = ()
+    traced: Callable[[], bool] = lambda: False
 
     @property
     def systems(self) -> tuple[Adapter, ...]:
@@ -69,7 +71,9 @@ class Adapter:
         return self, *self.also
 
     def sends_traced(self) -> bool:
-        """Whether OpenTelemetry's own instrumentation of the library makes send spans."""
+        """Whether the library, or OpenTelemetry's instrumentation of it, makes send spans."""
+        if self.traced():
+            return True
         for module, name in self._contrib:
             loaded = sys.modules.get(module)
             if loaded is not None:
