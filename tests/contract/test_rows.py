@@ -28,6 +28,7 @@ MARKS = {
     "pulsar_server": pytest.mark.pulsar,
     "rabbitmq_server": pytest.mark.rabbitmq,
     "redis_server": pytest.mark.redis,
+    "servicebus_server": pytest.mark.servicebus,
 }
 
 

@@ -80,6 +80,7 @@ PLAIN = {
     "pubsub_server": transports.pubsub,
     "pulsar_server": transports.pulsar,
     "rabbitmq_server": transports.rabbitmq,
+    "servicebus_server": transports.servicebus,
 }
 # Libraries with a way of their own, whatever they speak to.
 OWN = {
@@ -129,6 +130,18 @@ STYLES = [
             marks=pytest.mark.pulsar,
         )
         for mode in ("receive", "batch_receive", "listener", "asyncio")
+    ),
+    *(
+        pytest.param(
+            Style(
+                f"servicebus {client}{mode}",
+                "servicebus_server",
+                batches=mode == "receive_messages",
+            ),
+            marks=pytest.mark.servicebus,
+        )
+        for client in ("", "aio ")
+        for mode in ("iterator", "receive_messages", "batch", "deleted")
     ),
     *(
         pytest.param(

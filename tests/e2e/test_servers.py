@@ -222,6 +222,28 @@ def test_pulsars_stand_in_takes_and_gives_a_message_and_gives_it_again(pulsar_se
     client.close()
 
 
+@pytest.mark.servicebus
+def test_service_bus_stand_in_takes_and_gives_a_message_and_gives_it_again(servicebus_server: str):
+    from azure.servicebus import ServiceBusMessage
+
+    from tests.e2e.chain.over_servicebus import connected
+
+    queue = f"t-{uuid4()}"
+    with connected(servicebus_server) as client, client.get_queue_sender(queue) as sender:
+        sender.send_messages(ServiceBusMessage(b"body", application_properties={"a": "1"}))
+        with client.get_queue_receiver(queue) as receiver:
+            for count in range(2):
+                (message,) = receiver.receive_messages(max_wait_time=30)
+                assert b"".join(message.body) == b"body"
+                assert (message.application_properties, message.delivery_count) == (
+                    {b"a": b"1"},
+                    count,
+                )
+                receiver.abandon_message(message)
+            receiver.complete_message(receiver.receive_messages(max_wait_time=30)[0])
+            assert receiver.receive_messages(max_wait_time=0.1) == []
+
+
 @pytest.mark.postgresql
 def test_postgresql_takes_and_gives_a_row(postgresql_server: str):
     import psycopg

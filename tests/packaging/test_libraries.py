@@ -11,6 +11,7 @@ from tests.e2e.test_chains import STYLES
 # Several clients stand on one server, and a chain's style names the client.
 SERVERS = {
     "a stand-in for Pulsar": "pulsar_server",
+    "a stand-in for Service Bus": "servicebus_server",
     "Apache Kafka": "kafka_server",
     "Google's pstest server": "pubsub_server",
     "Mosquitto": "mqtt_server",

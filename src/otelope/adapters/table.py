@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 
 # Packages that many distributions share, each with one of its own below.
-_NAMESPACES = ("google.cloud",)
+_NAMESPACES = ("azure", "google.cloud")
 
 
 class Row(NamedTuple):
@@ -193,6 +193,13 @@ TABLE = (
         "rq>=1.15,<4",
         "jobs one by one, many at once and for later, retries, dependents",
         "Redis",
+    ),
+    Row(
+        "brokers.servicebus",
+        "azure.servicebus",
+        "azure-servicebus>=7.12.3,<8",
+        "one message, lists, batches; iteration, `receive_messages`, settlement; asyncio",
+        "a stand-in for Service Bus",
     ),
     Row(
         "brokers.taskiq",

@@ -9,7 +9,7 @@ import threading
 import urllib.parse
 
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from unittest.mock import patch
@@ -257,6 +257,36 @@ def pulsar(url: str, run: str) -> Iterator[str]:
 
     with _in_thread(relay):
         yield url
+
+
+@contextmanager
+def servicebus(address: str, run: str) -> Iterator[str]:
+    """Relays from ``QUEUE.bare`` to ``QUEUE``."""
+    from azure.servicebus import ServiceBusMessage
+
+    from tests.e2e.chain.over_servicebus import WAIT_SECONDS, connected
+
+    def relay(stopped: threading.Event) -> None:
+        with connected(address) as client, ExitStack() as links:
+            queues = [f"{run}.{name}" for name in RECEIVERS]
+            senders = [client.get_queue_sender(queue) for queue in queues]
+            receivers = [
+                client.get_queue_receiver(queue + BARE, max_wait_time=WAIT_SECONDS)
+                for queue in queues
+            ]
+            # Where it is not open yet, opening it is a part of the wait.
+            pairs = [
+                (links.enter_context(receiver), links.enter_context(sender))
+                for receiver, sender in zip(receivers, senders, strict=True)
+            ]
+            while not stopped.is_set():
+                for receiver, sender in pairs:
+                    for message in receiver.receive_messages(10):
+                        sender.send_messages(ServiceBusMessage(b"".join(message.body)))
+                        receiver.complete_message(message)
+
+    with _in_thread(relay):
+        yield address
 
 
 @contextmanager

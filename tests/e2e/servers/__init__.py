@@ -17,6 +17,7 @@ from tests.e2e.servers.pubsub import pubsub
 from tests.e2e.servers.pulsar import pulsar
 from tests.e2e.servers.rabbitmq import rabbitmq
 from tests.e2e.servers.redis import redis
+from tests.e2e.servers.servicebus import servicebus
 
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "pulsar",
     "rabbitmq",
     "redis",
+    "servicebus",
 ]
 
 SERVERS = {
@@ -45,4 +47,5 @@ SERVERS = {
     "pulsar": pulsar,
     "rabbitmq": rabbitmq,
     "redis": redis,
+    "servicebus": servicebus,
 }

@@ -2,9 +2,10 @@
 Fixtures with real servers: one of each per test run, whatever the number of xdist workers.
 
 `kafka_server`, `rabbitmq_server`, `nats_server`, `mqtt_server`, `aws_server`, `redis_server`,
-`pubsub_server`, `pulsar_server`, `postgresql_server` and `jaeger_server` are addresses, and
-`kafka_mock` that of librdkafka's own cluster, which needs nothing but confluent-kafka. Each test
-has a `clickhouse_server` of its own, which it may stop, kill and start again.
+`pubsub_server`, `pulsar_server`, `servicebus_server`, `postgresql_server` and `jaeger_server` are
+addresses, and `kafka_mock` that of librdkafka's own cluster, which needs nothing but
+confluent-kafka. Each test has a `clickhouse_server` of its own, which it may stop, kill and start
+again.
 """
 
 from __future__ import annotations
@@ -147,6 +148,12 @@ def pubsub_server() -> str:
 def pulsar_server() -> str:
     """The address of what stands in for a broker of Pulsar, ``pulsar://…``."""
     return _address("pulsar")
+
+
+@pytest.fixture(scope="session")
+def servicebus_server() -> str:
+    """The connection string of what stands in for Azure Service Bus, ``Endpoint=…``."""
+    return _address("servicebus")
 
 
 @pytest.fixture(scope="session")
