@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from collections.abc import (
-    Callable,
-    Iterator,
-)  # fmt: skip
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial

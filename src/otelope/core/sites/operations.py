@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import (
-    Callable,
-    Mapping,
-)  # fmt: skip
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 

@@ -4,14 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from collections.abc import (
-    AsyncGenerator,
-    Callable,
-    Collection,
-    Coroutine,
-    Generator,
-    Iterable,
-)  # fmt: skip
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Generator, Iterable
 from dataclasses import dataclass
 from typing import Any
 

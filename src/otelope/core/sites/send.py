@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from collections.abc import (
-    Callable,
-    Coroutine,
-    Iterable,
-    Sequence,
-)  # fmt: skip
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
