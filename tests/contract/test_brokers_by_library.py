@@ -15,14 +15,7 @@ import otelope
 
 from otelope.testing.messages import make, new_channel
 from otelope.testing.spans import links
-
-
-def told(service):
-    return [(each.envelope.id, each.outcome, each.error_type) for each in service.deliveries()]
-
-
-def attempts(service):
-    return [(each.attempt, each.redelivered) for each in service.deliveries()]
+from tests.service import attempts, told
 
 
 @pytest.mark.nats

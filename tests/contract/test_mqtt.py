@@ -22,14 +22,11 @@ from otelope.adapters.table import TABLE
 from otelope.testing.messages import make, new_channel
 from otelope.testing.spans import span_spot
 from tests.contract.drivers.paho import made, until, user_properties
+from tests.service import told
 
 
 pytestmark = pytest.mark.mqtt
 BOTH = pytest.mark.parametrize("five", [True, False], ids=["5", "3.1.1"])
-
-
-def told(service):
-    return [(each.envelope.id, each.outcome, each.error_type) for each in service.deliveries()]
 
 
 @pytest.fixture

@@ -20,21 +20,10 @@ from otelope.model.identity import new_id
 from otelope.testing.messages import make, new_channel
 from otelope.testing.spans import links, parent
 from tests.contract.drivers import pubsub as driver
+from tests.service import attempts, failed, told
 
 
 pytestmark = pytest.mark.pubsub
-
-
-def told(service):
-    return [(each.envelope.id, each.outcome, each.error_type) for each in service.deliveries()]
-
-
-def attempts(service):
-    return [(each.attempt, each.redelivered) for each in service.deliveries()]
-
-
-def failed(service):
-    return [(each.envelope.id, each.error_type) for each in service.done() if each.error_type]
 
 
 @pytest.fixture

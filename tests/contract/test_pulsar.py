@@ -17,6 +17,7 @@ import otelope
 from otelope.testing.messages import make, new_channel
 from otelope.testing.spans import links
 from tests.contract.drivers.pulsar import connected
+from tests.service import attempts, failed, told
 
 
 pytestmark = pytest.mark.pulsar
@@ -33,18 +34,6 @@ class Order(Record):
     type = String()
     timestamp = Long()
     source = String()
-
-
-def told(service):
-    return [(each.envelope.id, each.outcome, each.error_type) for each in service.deliveries()]
-
-
-def attempts(service):
-    return [(each.attempt, each.redelivered) for each in service.deliveries()]
-
-
-def failed(service):
-    return [(each.envelope.id, each.error_type) for each in service.done() if each.error_type]
 
 
 @pytest.fixture

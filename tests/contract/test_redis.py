@@ -21,13 +21,10 @@ from otelope.testing.driver import run_in_loop
 from otelope.testing.messages import foreign_id, make, new_channel
 from otelope.testing.spans import links, parent, span_spot
 from tests.contract.drivers.redis_streams import answered
+from tests.service import current, told
 
 
 pytestmark = pytest.mark.redis
-
-
-def told(service):
-    return [(each.envelope.id, each.outcome, each.error_type) for each in service.deliveries()]
 
 
 def address_of(server):
@@ -37,11 +34,6 @@ def address_of(server):
 
 def again(service):
     return [each.redelivered for each in service.deliveries()]
-
-
-def current():
-    envelope = otelope.current()
-    return envelope.id if envelope else None
 
 
 @pytest.fixture

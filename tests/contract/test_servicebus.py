@@ -27,6 +27,7 @@ import otelope
 from otelope.testing.messages import make, new_channel
 from otelope.testing.spans import links, parent, span_spot
 from tests.contract.drivers.servicebus import PATIENCE, connected, got, hasty
+from tests.service import attempts, current, failed, told
 
 
 pytestmark = pytest.mark.servicebus
@@ -39,23 +40,6 @@ FORMS = {
     ),
     "value of AMQP": lambda body, **more: AmqpAnnotatedMessage(value_body=body, **more),
 }
-
-
-def told(service):
-    return [(each.envelope.id, each.outcome, each.error_type) for each in service.deliveries()]
-
-
-def attempts(service):
-    return [(each.attempt, each.redelivered) for each in service.deliveries()]
-
-
-def failed(service):
-    return [(each.envelope.id, each.error_type) for each in service.done() if each.error_type]
-
-
-def current():
-    envelope = otelope.current()
-    return envelope.id if envelope else None
 
 
 @pytest.fixture(autouse=True)

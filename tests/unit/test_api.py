@@ -21,6 +21,7 @@ from otelope.model import contracts
 from otelope.model.identity import identify
 from otelope.testing.messages import foreign_id, make
 from otelope.testing.spans import parent, span_spot
+from tests.service import told
 
 
 HOUR_MS = 3_600_000
@@ -196,10 +197,6 @@ def enter(handling, seen, error=None):
         seen.append(envelope and envelope.id)
         if error:
             raise error
-
-
-def told(service):
-    return [(d.envelope.id, d.outcome, d.error_type) for d in service.deliveries()]
 
 
 class TestHandlingElsewhere:

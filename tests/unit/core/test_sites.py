@@ -19,6 +19,7 @@ from otelope.core.operation import _delivery_in, ambient_delivery
 from otelope.core.patching import locate
 from otelope.testing.messages import make
 from otelope.testing.spans import links, parent, span_spot
+from tests.service import told
 from tests.unit.core.conftest import ADAPTER
 
 
@@ -41,10 +42,6 @@ def current():
 def message(sent=None):
     sent = sent or make()
     return letters.Message(sent.body)
-
-
-def told(service):
-    return [(d.envelope.id, d.outcome, d.error_type) for d in service.deliveries()]
 
 
 def depth():
