@@ -165,14 +165,9 @@ class Patches:
             return self._stand_ins[owner]
         if owner.__flags__ & _HEAP_TYPE:
             return owner, []
-        others: list[type] = owner.__subclasses__()
-        stand_in = types.new_class(
-            owner.__name__,
-            (owner,),
-            exec_body=lambda body: body.update(
-                __module__=owner.__module__, __qualname__=owner.__qualname__, __doc__=owner.__doc__
-            ),
-        )
+        stand_in = _stand_in_of(owner)
+        subclasses: list[type] = owner.__subclasses__()
+        others = [each for each in subclasses if each is not stand_in]
         for module in [m for n, m in list(sys.modules.items()) if n.partition(".")[0] == root]:
             for name, value in list(vars(module).items()):
                 if value is owner:
@@ -181,6 +176,17 @@ class Patches:
         # Other sites of the class find the one or the other.
         self._stand_ins[owner] = self._stand_ins[stand_in] = stand_in, others
         return stand_in, others
+
+
+@functools.cache  # what an application derives from it is instrumented whenever it is
+def _stand_in_of(owner: type) -> type:
+    return types.new_class(
+        owner.__name__,
+        (owner,),
+        exec_body=lambda body: body.update(
+            __module__=owner.__module__, __qualname__=owner.__qualname__, __doc__=owner.__doc__
+        ),
+    )
 
 
 def _declared(method: Any, site: Site) -> str:
