@@ -10,6 +10,7 @@ written there too. Takes libFuzzer's options.
 from __future__ import annotations
 
 import json
+import resource
 import sys
 
 from collections.abc import Iterator
@@ -71,7 +72,14 @@ def main() -> None:
         (corpus / f"seed-{number}").write_bytes(seed)
     words = BUILD / "words"
     words.write_text("".join(f'"{word}"\n"\\"{word}\\":"\n' for word in WORDS))
-    options = [f"-dict={words}", f"-artifact_prefix={BUILD}/", "-timeout=5", "-rss_limit_mb=1024"]
+    # libFuzzer goes by ru_maxrss, which Linux hands down from whoever started this process.
+    inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    options = [
+        f"-dict={words}",
+        f"-artifact_prefix={BUILD}/",
+        "-timeout=5",
+        f"-rss_limit_mb={1024 + inherited}",
+    ]
     atheris.Setup([sys.argv[0], *options, *sys.argv[1:], str(corpus)], one_message)
     atheris.Fuzz()
 
