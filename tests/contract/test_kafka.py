@@ -19,6 +19,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 import otelope
 
+from otelope import instrumentor
 from otelope.testing.messages import foreign_id, make, new_channel
 from otelope.testing.spans import links, span_spot
 from tests.contract.drivers.confluent_kafka import imported
@@ -448,3 +449,11 @@ def test_value_that_is_an_object_by_then_is_looked_at_as_it_was_sent(service, ka
         assert consumer.poll(30).value()["id"] is None
         assert otelope.current() is None
     assert service.shapes() == [["OrderPlaced", "  process OrderPlaced"]]
+
+
+def test_classes_written_in_c_have_one_stand_in_however_often_they_are_instrumented(service):
+    stand_in = confluent_kafka.cimpl.Consumer
+    instrumentor.uninstrument()
+    assert confluent_kafka.cimpl.Consumer is not stand_in
+    service.instrument()
+    assert confluent_kafka.cimpl.Consumer is stand_in

@@ -182,7 +182,6 @@ class Bare(Mapped):
 
 
 MAPPING = Mapped()
-NAMED = Named()
 FIELDS = Fields()
 PAIRS = Pairs()
 TEXT_PAIRS = TextPairs()
