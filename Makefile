@@ -3,8 +3,8 @@
 PYTHON ?= python3
 ARGS ?=
 bin := .venv/bin
-# Two at least: some suites wait more than they compute.
-workers := $(shell nproc 2>/dev/null || echo 2)
+# One more than there are processors: a third of their time the suites wait.
+workers := $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 parallel := -m "not alone and not mock" -n $(workers) --dist loadgroup
 # Old libraries say that newer ones deprecate what they use; that is not for us to mend.
 aged := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
