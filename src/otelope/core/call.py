@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 
 from collections.abc import Callable, Mapping
@@ -13,7 +12,6 @@ from typing import Any
 Parameters = Mapping[str, int | slice | EllipsisType | None]
 
 
-@functools.cache  # 0.1 ms each, for what is instrumented again
 def parameters_of(function: Callable[..., Any], declared: str = "") -> Parameters:
     """
     The parameters of a function by name, each with its position; None for keyword-only ones.

@@ -168,7 +168,7 @@ class Patches:
         stand_in = _stand_in_of(owner)
         subclasses: list[type] = owner.__subclasses__()
         others = [each for each in subclasses if each is not stand_in]
-        for module in [m for n, m in list(sys.modules.items()) if f"{n}.".startswith(f"{root}.")]:
+        for module in [m for n, m in list(sys.modules.items()) if n.partition(".")[0] == root]:
             for name, value in list(vars(module).items()):
                 if value is owner:
                     setattr(module, name, stand_in)

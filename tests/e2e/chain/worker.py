@@ -1,5 +1,6 @@
 """
-One service of the chain tests: `opentelemetry-instrument python worker.py '{"style": …}'`.
+One service of the chain tests: `python worker.py '{"style": …}'`, as `opentelemetry-instrument`
+starts it.
 
 PlaceOrder → OrderPlaced → ChargeCard → PaymentTaken, over the client library that `style` names.
 What each message's payload says under ``via`` decides how the next one is sent: to the channel
