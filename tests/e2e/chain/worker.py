@@ -1,11 +1,10 @@
 """
-One service of the chain tests: `python worker.py '{"style": …}'`, as `opentelemetry-instrument`
-starts it.
+One service of the chain tests, in the environment that `opentelemetry-instrument` sets.
 
 PlaceOrder → OrderPlaced → ChargeCard → PaymentTaken, over the client library that `style` names.
 What each message's payload says under ``via`` decides how the next one is sent: to the channel
 of its receiver, to a channel that the transport empties of its headers, or into a table from
-which the service `relay` sends it later.
+which the service `relay` sends it later. Started by `python worker.py '{"style": …}'`.
 """
 
 from __future__ import annotations
