@@ -1,4 +1,4 @@
-"""On CI nothing is skipped in silence."""
+"""On CI nothing is skipped in silence, and what belongs together stays so."""
 
 from __future__ import annotations
 
@@ -53,3 +53,10 @@ def test_a_condition_with_its_reason_may_stand(tmp_path: Path):
     assert "1 skipped" in outcome(tmp_path, ARGUED, ci="true")
     assert "1 skipped" in outcome(tmp_path, NO_SENSE, ci="true")
     assert "1 xfailed" in outcome(tmp_path, EXPECTED, ci="true")
+
+
+@pytest.mark.xdist_group("one")
+def test_a_group_of_tests_has_one_worker(request: pytest.FixtureRequest):
+    """What a group shares, such as a fixture of 40 s, is else made once for each worker."""
+    grouped = request.config.getoption("loadgroup", default=False)
+    assert request.node.nodeid.endswith("@one") is grouped
