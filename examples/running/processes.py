@@ -176,12 +176,14 @@ class Processes:
                     f"{name} has ended ({_manner(process.returncode)}).{self._last_words(name)}"
                 )
 
-    def stop(self, *names: str) -> None:
-        """Ask programs to end and wait until they have, or make them."""
+    def stop(
+        self, *names: str, by: signal.Signals = signal.SIGTERM, seconds: float = _STOP_SECONDS
+    ) -> None:
+        """Ask programs to end, by a signal, and wait until they have, or make them."""
         chosen = [self._running[name] for name in names]
         for process in chosen:
-            process.terminate()
-        deadline = time.monotonic() + _STOP_SECONDS
+            process.send_signal(by)
+        deadline = time.monotonic() + seconds
         for process in chosen:
             try:
                 process.wait(max(0.1, deadline - time.monotonic()))

@@ -16,7 +16,7 @@ import pytest
 
 
 PREAMBLE = """
-import atexit, multiprocessing, os, signal, sys, threading
+import atexit, multiprocessing, os, signal, sys, threading, time
 from otelope.core.settings import Settings
 from otelope.export.lifecycle import Lifecycle
 from otelope.export.pipeline import Pipeline
@@ -141,6 +141,73 @@ def test_a_sigterm_handler_of_the_host_stays_its_own(collector, run):
     assert len(set(collector.ids)) == 10
 
 
+def test_a_server_that_raises_again_the_sigterm_it_took_loses_none(collector, run):
+    # As uvicorn does: it takes the signal before it imports the application, which imports what
+    # is instrumented, and gives it back when it has served.
+    code, out, err = ended(
+        run(
+            """
+            lifecycle.uninstall()
+            signal.signal(signal.SIGTERM, lambda *_: print("taken", flush=True))
+            lifecycle.install()
+            put(1000)
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
+            """
+        )
+    )
+    assert (code, out, err) == (-signal.SIGTERM, "taken\n", "")
+    assert len(set(collector.ids)) == 1000
+
+
+def test_a_handler_that_exits_while_the_process_ends_already_loses_none(collector, run):
+    # As gunicorn's of SIGQUIT, which comes here while the end waits for the collector.
+    collector.latency = 1
+    code, _, err = ended(
+        run(
+            """
+            signal.signal(signal.SIGQUIT, lambda *_: sys.exit(5))
+            put(1000)
+            shutdown = pipeline.shutdown
+
+            def interrupted(timeout):
+                pipeline.shutdown = shutdown
+                threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGQUIT)).start()
+                return shutdown(timeout)
+
+            pipeline.shutdown = interrupted
+            sys.exit(3)
+            """
+        )
+    )
+    assert (code, err) == (3, "")
+    assert len(set(collector.ids)) == 1000
+
+
+def test_a_signal_that_does_not_end_the_process_is_raised_as_ever(collector, run):
+    code, out, err = ended(
+        run(
+            """
+            put(1)
+            signal.signal(signal.SIGUSR1, lambda *_: print("user"))
+            signal.signal(signal.SIGTERM, lambda *_: print("term"))
+            signal.raise_signal(signal.SIGUSR1)
+            signal.raise_signal(signal.SIGTERM)
+            try:
+                signal.raise_signal(12345)
+            except OSError:
+                print("none")
+            print(pipeline.counters.stored)
+            put(1)
+            """
+        )
+    )
+    assert (code, err) == (0, "")
+    assert out.split() == ["user", "term", "none", "0"]
+    assert len(set(collector.ids)) == 2
+
+
 def test_a_forked_child_delivers_its_own_and_the_parent_its_own(collector, run):
     code, _, err = ended(
         run(
@@ -222,6 +289,32 @@ def test_a_forked_child_that_skips_its_exit_functions_loses_none(collector, run)
     )
     assert (code, err) == (3, "")
     assert len(set(collector.ids)) == 110
+
+
+def test_a_child_whose_fork_told_python_nothing_loses_none(collector, run):
+    # As uWSGI forks its workers, unless `--py-call-uwsgi-fork-hooks` asks it to tell Python.
+    code, _, err = ended(
+        run(
+            """
+            import ctypes
+
+            put(100)
+            pipeline.flush(10)      # threads, which the children do not have
+            put(100)                # and records that wait
+            for records in (50, 0):
+                child = ctypes.PyDLL(None).fork()
+                if not child:
+                    put(records)
+                    atexit.unregister(lifecycle.end)
+                    started = time.monotonic()
+                    lifecycle.end()
+                    os._exit(0 if time.monotonic() - started < 4 else 1)
+                assert os.waitpid(child, 0)[1] == 0
+            """
+        )
+    )
+    assert (code, err) == (0, "")
+    assert len(collector.ids) == len(set(collector.ids)) == 250
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -340,15 +433,17 @@ def test_uninstall_gives_everything_back(run):
         run(
             """
             print(signal.getsignal(signal.SIGTERM) == lifecycle._on_sigterm)
+            print(signal.raise_signal.__module__ == "otelope.export.lifecycle")
             lifecycle.uninstall()
             lifecycle.uninstall()
             print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+            print(signal.raise_signal.__module__ == "_signal")
             put(1)
             """
         )
     )
     assert (code, err) == (0, "")
-    assert out.split() == ["True", "True"]
+    assert out.split() == ["True"] * 4
 
 
 def test_after_uninstall_nothing_is_flushed_at_the_end(collector, run):

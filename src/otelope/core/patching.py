@@ -168,8 +168,11 @@ class Patches:
         stand_in = _stand_in_of(owner)
         subclasses: list[type] = owner.__subclasses__()
         others = [each for each in subclasses if each is not stand_in]
-        for module in [m for n, m in list(sys.modules.items()) if n.partition(".")[0] == root]:
-            for name, value in list(vars(module).items()):
+        # Copies: a list of items allocates, and what the garbage collector then runs, or another
+        # thread, may import.
+        modules = sys.modules.copy().items()
+        for module in [module for name, module in modules if name.partition(".")[0] == root]:
+            for name, value in vars(module).copy().items():
                 if value is owner:
                     setattr(module, name, stand_in)
                     self._undos.append(_Undo(module, name, owner, stand_in))

@@ -1,7 +1,8 @@
 """
 Nothing is lost when a process ends or forks: SIGTERM, `atexit`, `os.fork`, multiprocessing.
 
-A forked child may end by ``os._exit``, which calls no ``atexit`` functions: it delivers before.
+A forked child may end by ``os._exit``, and any process by raising a signal, both of which call no
+``atexit`` functions: it delivers before.
 Not covered: SIGKILL, and ``os._exit`` of a process that was not forked.
 """
 
@@ -13,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 from functools import partial
 from types import FrameType, ModuleType
@@ -24,6 +26,13 @@ from otelope.core.guard import guard
 # Process pools whose children end with os._exit, which skips atexit, but run finalizers of their
 # own. Looked up in sys.modules, never imported.
 _POOLS = ("multiprocessing.util", "billiard.util")
+
+# What by default ends a process that is asked to.
+_ENDS = {
+    getattr(signal, name)
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM")
+    if hasattr(signal, name)
+}
 
 
 class Ending(Protocol):
@@ -66,6 +75,7 @@ class Lifecycle:
         """
         _installed.append(self)
         _register_fork_hooks()
+        _deliver_before_raising()
         self._tell_pools()  # this may be the child of a pool that imports the program anew
         atexit.register(self.end)
         if (
@@ -79,6 +89,8 @@ class Lifecycle:
         if self not in _installed:
             return
         _installed.remove(self)
+        if not _installed and getattr(signal.raise_signal, "__module__", None) == __name__:
+            signal.raise_signal = signal.raise_signal.__wrapped__  # type: ignore[attr-defined]
         atexit.unregister(self.end)
         if (
             threading.current_thread() is threading.main_thread()
@@ -127,9 +139,17 @@ class Lifecycle:
         worker.on_exit = exiting
 
     def end(self) -> None:
-        """Deliver what is queued, within its time."""
-        with guard:
-            self.pipeline.shutdown(self._timeout)
+        """Deliver what is queued, within its time, whoever else asks the process to end then."""
+        ends = time.monotonic() + self._timeout
+        while True:
+            try:
+                with guard:
+                    self.pipeline.shutdown(max(0.0, ends - time.monotonic()))
+            except SystemExit:
+                # Of the host's handler of a signal, in the middle of this: gunicorn 27 sends
+                # SIGQUIT to workers that are ending already. It is what is happening.
+                continue
+            return
 
     def _on_sigterm(self, number: int, _: FrameType | None) -> None:
         self.end()
@@ -182,3 +202,25 @@ def _deliver_before_exit() -> None:
 
     deliver_and_exit.__module__ = __name__
     os._exit = deliver_and_exit
+
+
+def _deliver_before_raising() -> None:
+    """
+    Let a signal by which this process ends itself wait for what is recorded.
+
+    A server has its own handler of SIGTERM while it serves, and from before it imports the
+    application; then it puts the default action back and raises what it got (uvicorn since 0.29).
+    """
+    raises = signal.raise_signal
+    if getattr(raises, "__module__", None) == __name__:
+        return
+
+    @functools.wraps(raises)
+    def deliver_and_raise(number: int, /) -> None:
+        if number in _ENDS and signal.getsignal(number) is signal.SIG_DFL:
+            for lifecycle in _installed:
+                lifecycle.end()
+        raises(number)
+
+    deliver_and_raise.__module__ = __name__
+    signal.raise_signal = deliver_and_raise

@@ -72,11 +72,15 @@ class Pipeline:
         self._connect = connect or (lambda: open_transport(self._destination))
         self._request: Request | None = None
         self._held: set[int] = set()
+        self._forked = threading.RLock()
         self._exporter = self._new_exporter()
         self._put = self._exporter.queue.put
+        self._pid = os.getpid()
 
     def __call__(self, record: Record) -> None:
         """Take a record: counts it at least, never blocks on I/O."""
+        if os.getpid() != self._pid:
+            self._notice_fork()
         self._put(record)
 
     @property
@@ -105,6 +109,8 @@ class Pipeline:
         Records that come later are counted as dropped. What could not be delivered is named in
         the log.
         """
+        if os.getpid() != self._pid:
+            self._notice_fork()
         exporter = self._exporter
         delivered = exporter.flush(timeout, closing=True)
         exporter.queue.close()
@@ -146,6 +152,14 @@ class Pipeline:
         _inherited.append(self._exporter)
         self._exporter = self._new_exporter()
         self._put = self._exporter.queue.put
+        self._pid = os.getpid()
+
+    def _notice_fork(self) -> None:
+        """Start anew where the fork told Python nothing: uWSGI's, unless it is asked to."""
+        # The parent holds this lock at no time, unless it was forked so itself a moment ago.
+        with self._forked:
+            if os.getpid() != self._pid:
+                self.after_fork_in_child()
 
     def _new_exporter(self) -> Exporter:
         job = Job(
