@@ -7,7 +7,7 @@ bin := .venv/bin
 workers := $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 parallel := -m "not alone and not mock" -n $(workers) --dist loadgroup
 # Old libraries say that newer ones deprecate what they use; that is not for us to mend.
-aged := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning
+aged := -W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::ImportWarning
 # 5: no test found. Chosen by ARGS, they need not be in every run.
 or_none := || [ $$? -eq $(if $(ARGS),5,0) ] || failed=1
 sources := src tests tools $(wildcard examples benchmarks)

@@ -16,7 +16,7 @@ TABLE = Path(__file__).parent.parent / "src/otelope/adapters/table.py"
 
 
 def requirements(source: str) -> list[str]:
-    """The `requires` of every `Row(...)`; each one requirement or a tuple of them."""
+    """The `requires` of every `Row(...)`; one, a tuple, or none for the standard library."""
     found: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if (
@@ -27,7 +27,7 @@ def requirements(source: str) -> list[str]:
             named = {word.arg: word.value for word in node.keywords}
             value = ast.literal_eval(named["requires"] if "requires" in named else node.args[2])
             found += [value] if isinstance(value, str) else value
-    return sorted(set(found))
+    return sorted(set(filter(None, found)))
 
 
 if __name__ == "__main__":

@@ -106,8 +106,11 @@ class Parts:
         delivery = self.hand_overs.hand_on(envelope_id)
         if delivery is None:
             ambient = ambient_delivery()
-            if ambient is not None and ambient.envelope and ambient.handles(envelope_id):
-                return Claim(arrived, library, ambient, begin, lasts=True)
+            if ambient is not None and ambient.handles(envelope_id):
+                if ambient.envelope is not None:
+                    return Claim(arrived, library, ambient, begin, lasts=True)
+                # Of a batch that a callback or a request brought, each is handled by itself.
+                ambient.leave(envelope_id)
         return Claim(arrived, library, delivery or begin(), begin, lasts=False)
 
     def note_made(self, envelope: Envelope) -> None:

@@ -82,26 +82,24 @@ class Instrumentation:
             self.adapters[row.name] = adapter
             problems = self.parts.put(adapter)
             for text in problems:
-                _logger.info("otelope does not instrument a part of %s: %s", row.requires, text)
+                _logger.info("otelope does not instrument a part of %s: %s", row.library, text)
             self.states[row.name] = "; ".join(["instrumented", *problems])
 
 
 @functools.cache  # 0.8 ms; a process that is instrumented again and again has the same libraries
 def unsupported(row: Row) -> str | None:
     """Why the installed version of a row's library is not instrumented; None when it is."""
-    from packaging.requirements import Requirement  # noqa: PLC0415 - 10 ms, and only when needed
+    from packaging.specifiers import SpecifierSet  # noqa: PLC0415 - 10 ms, and only when needed
 
-    requirement = Requirement(row.requires)
-    try:
-        installed = version(requirement.name)
-    except PackageNotFoundError:
-        return f"{requirement.name} is not installed as a distribution"
-    if requirement.specifier.contains(installed, prereleases=True):
+    if not row.versions:
         return None
-    return (
-        f"{requirement.name} {installed} is not instrumented: otelope supports "
-        f"{requirement.name}{requirement.specifier}"
-    )
+    try:
+        installed = version(row.library)
+    except PackageNotFoundError:
+        return f"{row.library} is not installed as a distribution"
+    if SpecifierSet(row.versions).contains(installed, prereleases=True):
+        return None
+    return f"{row.library} {installed} is not instrumented: otelope supports {row.requires}"
 
 
 _active: Instrumentation | None = None

@@ -264,7 +264,7 @@ class TestProcesses:
         assert (found.level, found.advice.split(":")[0]) == ("attention", "2 internal errors")
 
     def test_one_with_a_library_that_is_not_instrumented(self):
-        problem = "pika 0.9 is not instrumented: otelope supports pika<2,>=1.2"
+        problem = "pika 0.9 is not instrumented: otelope supports pika>=1.2,<2"
         found = describe(process(instrumented={"brokers.pika": problem}), START)
         assert (found.level, found.advice) == ("attention", f"brokers.pika: {problem}")
 

@@ -7,10 +7,11 @@ import pytest
 from coverage import Coverage
 
 from tests.contract.web import web_server
+from tests.contract.wsgi import both_servers, wsgi_server
 from tests.service import service
 
 
-__all__ = ["service", "web_server"]
+__all__ = ["both_servers", "service", "web_server", "wsgi_server"]
 
 
 CHAIN = "test_chain_is_one_tree"

@@ -1,6 +1,8 @@
-"""Requests between HTTPX and Starlette: both of their drivers."""
+"""Requests from HTTPX to a web framework: the drivers of all of them."""
 
 from __future__ import annotations
+
+import contextlib
 
 import httpx
 
@@ -11,18 +13,20 @@ from tests.contract.web import NOWHERE, application
 
 class Exchange:
     """
-    Sends with HTTPX what a Starlette application receives.
+    Sends with HTTPX what an application receives.
 
     Args:
         features: ``in_sender`` without a server between, ``asynchronous`` by the async client.
-        server: A `tests.contract.web.Server`.
+        server: A `tests.contract.web.Server`, or as `tests.contract.wsgi.Server`.
         reads: How the application reads requests.
+        application: Makes it, given that and the handlers by channel.
     """
 
-    def __init__(self, features, server, reads):
+    def __init__(self, features, server, reads, application=application):
         self.features = features
         self.server = server
         self.reads = reads
+        self.application = application
         self.run = run_in_loop if features.asynchronous else run_inline
         self.prefix = "/shop" if reads == "mounted" else ""
 
@@ -38,19 +42,31 @@ class Exchange:
         return f"{self.prefix}/{channel}"
 
     def call(self, channel, body, headers):
-        return {"request": self._request(self.server.address, channel, body, headers)}
+        return self.request(self.server.address, channel, body, headers)
 
-    def _request(self, address, channel, body, headers):
+    def request(self, address, channel, body, headers):
+        """The arguments, by name, of the client's call that sends this there."""
         url = address + self.destination(channel)
-        return httpx.Request(
-            "POST", url, content=body, headers={**headers, "content-type": "application/json"}
-        )
+        headers = {**headers, "content-type": "application/json"}
+        return {"request": httpx.Request("POST", url, content=body, headers=headers)}
+
+    def elsewhere(self, call):
+        """The same call to where nobody is."""
+        sent = call["request"]
+        url = NOWHERE + sent.url.path
+        made = httpx.Request("POST", url, content=sent.content, headers=sent.headers)
+        return {"request": made}
 
     async def send(self, *calls, positional=False):
         for call in calls:
-            await self._send(call, positional=positional)
+            await self.send_one(call, positional=positional)
 
-    async def _send(self, call, *, positional):
+    async def send_one(self, call, *, positional):
+        # A server breaks off what an application has begun to answer when it failed.
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            await self._send_one(call, positional=positional)
+
+    async def _send_one(self, call, *, positional):
         transport = self._transport()
         if self.features.asynchronous:
             async with httpx.AsyncClient(transport=transport) as client:
@@ -66,33 +82,25 @@ class Exchange:
                     transport.handle_request(**call).read()
 
     async def send_bare(self, channel, body):
-        request = self._request(f"{self.server.address}/bare", channel, body, {})
-        await self.send({"request": request})
+        await self.send(self.request(f"{self.server.address}/bare", channel, body, {}))
 
     async def send_in_vain(self, call):
         if self.features.in_sender:
-            self.server.site.application = _broken
+            self.server.site.application = _broken if self.features.asynchronous else _down
             await self.send(call)
-        request = call["request"]
-        url = NOWHERE + request.url.path
-        await self.send(
-            {
-                "request": httpx.Request(
-                    "POST", url, content=request.content, headers=request.headers
-                )
-            }
-        )
+        await self.send(self.elsewhere(call))
 
     async def drive(self, handlers, start, count):
         site = self.server.site
-        site.application = application(self.reads, handlers)
+        site.application = self.application(self.reads, handlers)
         site.passed = 0
         await start()
         site.wait(count)
 
     def _transport(self):
         if self.features.in_sender:
-            return httpx.ASGITransport(app=self.server.site)
+            made = httpx.ASGITransport if self.features.asynchronous else httpx.WSGITransport
+            return made(app=self.server.site)
         # Without TLS there is nothing to verify; loading the certificates takes 20 ms.
         if self.features.asynchronous:
             return httpx.AsyncHTTPTransport(verify=False)
@@ -100,4 +108,8 @@ class Exchange:
 
 
 async def _broken(scope, receive, send):
+    raise ConnectionError("the application is down")
+
+
+def _down(environ, start_response):
     raise ConnectionError("the application is down")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 import warnings
@@ -12,7 +13,7 @@ import httpx
 import pytest
 import uvicorn
 
-from starlette.applications import Starlette
+from starlette import applications
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -31,7 +32,10 @@ with warnings.catch_warnings():
 NOWHERE = "http://127.0.0.1:9"  # the discard service, which nobody runs
 
 
-class Site:
+LOST = ("traceparent", "tracestate")  # of a request for what is below /bare
+
+
+class Edge:
     """The edge of a site: what passes it is handed to the application of the day."""
 
     def __init__(self) -> None:
@@ -47,21 +51,29 @@ class Site:
             if not self._changed.wait_for(lambda: self.passed >= passed and not self._running, 10):
                 raise TimeoutError(f"{self.passed} of {passed} requests have been served")
 
-    async def __call__(self, scope, receive, send):
+    @contextlib.contextmanager
+    def passing(self):
         with self._changed:
             self._running += 1
         try:
             self.between()
-            if scope["path"].startswith("/bare/"):
-                lost = (b"traceparent", b"tracestate")
-                headers = [pair for pair in scope["headers"] if pair[0] not in lost]
-                scope = {**scope, "path": scope["path"][5:], "headers": headers}
-            await self.application(scope, receive, send)
+            yield
         finally:
             with self._changed:
                 self.passed += 1
                 self._running -= 1
                 self._changed.notify_all()
+
+
+class Site(Edge):
+    """Of ASGI applications."""
+
+    async def __call__(self, scope, receive, send):
+        with self.passing():
+            if scope["path"].startswith("/bare/"):
+                headers = [pair for pair in scope["headers"] if pair[0].decode() not in LOST]
+                scope = {**scope, "path": scope["path"][5:], "headers": headers}
+            await self.application(scope, receive, send)
 
 
 class Server:
@@ -79,7 +91,7 @@ class Server:
     def start(self) -> None:
         self.thread.start()
         with httpx.Client(verify=False, trust_env=False) as client:  # noqa: S501 - no TLS here
-            self.site.application = Starlette()
+            self.site.application = applications.Starlette()
             client.get(self.address)
 
     def stop(self) -> None:
@@ -109,9 +121,9 @@ def application(style, handlers):
             made.post(f"/{channel}")(_fastapi_endpoint(style, handler))
         return made
     if style == "mounted":
-        routes = [Mount(prefix, Starlette(routes=routes))]
+        routes = [Mount(prefix, applications.Starlette(routes=routes))]
     middleware = [Middleware(BaseHTTPMiddleware, dispatch=_pass)] if "middleware" in style else []
-    return Starlette(routes=routes, middleware=middleware)
+    return applications.Starlette(routes=routes, middleware=middleware)
 
 
 async def _pass(request, call_next):

@@ -22,7 +22,7 @@ class Row(NamedTuple):
         name: The adapter's module below `otelope.adapters`; also test id and docs anchor.
         imports: The module whose import puts the wrappers in place.
         requires: The distribution and its supported versions; the lowest and the newest of them
-            are tested.
+            are tested. Empty for the standard library.
         styles: The ways of use that are seen, as Markdown.
         proven_on: The servers that the tests of these ways ran on.
     """
@@ -37,6 +37,16 @@ class Row(NamedTuple):
     def module(self) -> str:
         """The adapter's full module name."""
         return f"otelope.adapters.{self.name}"
+
+    @property
+    def library(self) -> str:
+        """The distribution's name, or the module's in the standard library."""
+        return self.requires.partition(">=")[0] or self.imports
+
+    @property
+    def versions(self) -> str:
+        """Which versions of it are supported, as a specifier; empty for the standard library."""
+        return self.requires.removeprefix(self.library)
 
     @property
     def package(self) -> str:
@@ -230,6 +240,48 @@ TABLE = (
         "PostgreSQL, SQLite",
     ),
     Row(
+        "web.aiohttp",
+        "aiohttp.client",
+        "aiohttp>=3.8.5,<4",
+        "requests, with JSON and with bytes",
+        "uvicorn",
+    ),
+    Row(
+        "web.aiohttp_server",
+        "aiohttp.web",
+        "aiohttp>=3.8.5,<4",
+        "handlers; streamed requests and responses; WebSockets",
+        "aiohttp's own server",
+    ),
+    Row(
+        "web.bottle",
+        "bottle",
+        "bottle>=0.12.25,<1",
+        "routes; streamed requests and responses",
+        "the standard library's server",
+    ),
+    Row(
+        "web.django",
+        "django",
+        "django>=4.2,<7",
+        "views of WSGI and ASGI, sync and async; the REST framework",
+        "the standard library's server, uvicorn",
+    ),
+    Row(
+        "web.falcon",
+        "falcon",
+        "falcon>=3.1.1,<5",
+        "resources of WSGI and ASGI; WebSockets",
+        "the standard library's server, uvicorn",
+    ),
+    Row(
+        "web.flask",
+        "flask.app",
+        "flask>=3,<4",
+        "views, sync and async; streamed requests and responses; blueprints",
+        "the standard library's server",
+    ),
+    Row(
         "web.httpx",
         "httpx",
         "httpx>=0.24,<1",
@@ -237,10 +289,59 @@ TABLE = (
         "uvicorn",
     ),
     Row(
+        "web.litestar",
+        "litestar._asgi.asgi_router",
+        "litestar>=2.9,<3",
+        "handlers; streamed requests and responses; background tasks; WebSockets",
+        "uvicorn",
+    ),
+    Row(
+        "web.pyramid",
+        "pyramid.router",
+        "pyramid>=2,<3",
+        "views; streamed responses",
+        "the standard library's server",
+    ),
+    Row(
+        "web.quart",
+        "quart",
+        "quart>=0.19,<1",
+        "views; streamed requests and responses; WebSockets",
+        "uvicorn",
+    ),
+    Row(
+        "web.sanic",
+        "sanic.router",
+        "sanic>=23.3,<27",
+        "handlers; streamed responses; WebSockets",
+        "Sanic's own server",
+    ),
+    Row(
         "web.starlette",
         "starlette.routing",
         "starlette>=0.27,<2",
-        "requests; FastAPI too",
+        "requests and WebSockets; FastAPI too",
+        "uvicorn",
+    ),
+    Row(
+        "web.tornado",
+        "tornado.web",
+        "tornado>=6.2,<7",
+        "handlers; streamed responses; WebSockets",
+        "Tornado's own server",
+    ),
+    Row(
+        "web.urllib",
+        "urllib.request",
+        "",
+        "`urlopen`, openers",
+        "uvicorn",
+    ),
+    Row(
+        "web.urllib3",
+        "urllib3.connectionpool",
+        "urllib3>=2,<3",
+        "requests, retries, redirects; requests (the library) too",
         "uvicorn",
     ),
 )

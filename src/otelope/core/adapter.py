@@ -85,3 +85,8 @@ class Adapter:
     @functools.cached_property
     def _contrib(self) -> tuple[tuple[str, str], ...]:
         return tuple((m, name) for m, _, name in (c.partition(":") for c in self.contrib.split()))
+
+
+def part(system: str, carrier: Carrier, *sites: Site) -> tuple[str, Adapter]:
+    """For `Adapter.parts`: sites that are all of the module that the first one's target names."""
+    return sites[0].target.partition(":")[0], Adapter(system, carrier, sites)

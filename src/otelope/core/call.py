@@ -90,3 +90,10 @@ class Call:
             self.kwargs = {**self.kwargs, **value}
         else:
             self.kwargs = {**self.kwargs, name: value}
+
+    def on(self, wrapped: Callable[..., Any], instance: Any) -> Callable[..., Any]:
+        """The library's method, bound to *instance*, of the instance that the call has now."""
+        if self.instance is instance:
+            return wrapped
+        method: Callable[..., Any] = wrapped.__func__.__get__(self.instance)  # type: ignore[attr-defined]  # bound
+        return method

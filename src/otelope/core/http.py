@@ -2,35 +2,132 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import functools
 
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+
+SERVER_ERROR = 500
 
 _CLIENT_ERROR = 400
 _ID_LENGTH = 16
+_BATCH = "application/cloudevents-batch+json"
+_TYPE, _LENGTH, _ENCODING = b"content-type", b"content-length", b"content-encoding"
+_EVENT = b"ce-id"
+_LOOKED_AT = frozenset((_TYPE, _LENGTH, _ENCODING, _EVENT))
+_STREAM = b"text/event-stream"
+_elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def is_event_content(headers: Iterable[tuple[bytes, bytes]], limit: int | None = None) -> bool:
+class Content(NamedTuple):
     """
-    Whether a body may be an envelope: plain JSON, or a binary CloudEvent.
+    What headers say of a body that may be an envelope.
+
+    Args:
+        length: As declared, in bytes; None where it is not.
+        batch: Whether it holds several CloudEvents.
+    """
+
+    length: int | None
+    batch: bool
+
+
+def event_content(
+    headers: Iterable[tuple[bytes, bytes]], limit: int | None = None
+) -> Content | None:
+    """
+    What headers say of a body that may be an envelope: plain JSON, or a binary CloudEvent.
 
     Args:
         headers: As pairs of bytes, names in any case.
         limit: The largest declared length that is looked at, in bytes.
     """
-    found = dict.fromkeys((b"content-type", b"content-length", b"content-encoding", b"ce-id"), b"")
+    said = {lower: value for name, value in headers if (lower := name.lower()) in _LOOKED_AT}
+    media_type = str(said.get(_TYPE, b""), "latin-1")
+    if _EVENT not in said and not _json_of(media_type)[0]:
+        return None
+    length, encoding = (str(said.get(name, b""), "latin-1") for name in (_LENGTH, _ENCODING))
+    return event_content_said(media_type, length, encoding, said.get(_EVENT), limit)
+
+
+def event_content_said(
+    media_type: str | None,
+    length: str | None,
+    encoding: str | None,
+    event_id: str | bytes | None,
+    limit: int | None = None,
+) -> Content | None:
+    """
+    As `event_content`, by what these headers say.
+
+    Args:
+        media_type, length, encoding: As in ``content-type``, ``content-length``,
+            ``content-encoding``.
+        event_id: As in ``ce-id``.
+        limit: The largest declared length that is looked at, in bytes.
+    """
+    json, batch = _json_of(media_type) if media_type else (False, False)
+    if not json and not event_id:
+        return None
+    if encoding and encoding != "identity":
+        return None
+    size = declared(length)
+    if limit is not None and size is not None and size > limit:
+        return None
+    return Content(size, batch)
+
+
+@functools.lru_cache(maxsize=64)  # a service sees few of them
+def _json_of(media_type: str) -> tuple[bool, bool]:
+    """Whether it is of JSON, and of a batch of CloudEvents (their HTTP binding, 3.3)."""
+    kind = media_type.partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json"), kind == _BATCH
+
+
+def batched(body: bytes) -> list[bytes]:
+    """The events of a batch; none where it is malformed, as the application will say."""
+    try:
+        return [bytes(element) for element in _elements.decode(body)]
+    except msgspec.DecodeError:
+        return []
+
+
+def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a response of these headers is a stream of server-sent events."""
     for name, value in headers:
-        lower = name.lower()
-        if lower in found:
-            found[lower] = value
-    if found[b"content-encoding"] not in (b"", b"identity"):
-        return False
-    length = found[b"content-length"]
-    if limit is not None and length.isdigit() and int(length) > limit:
-        return False
-    media_type = found[b"content-type"].partition(b";")[0].strip().lower()
-    return bool(
-        found[b"ce-id"] or media_type == b"application/json" or media_type.endswith(b"+json")
-    )
+        if name.lower() == _TYPE:
+            return value[: len(_STREAM)].lower() == _STREAM
+    return False
+
+
+def declared(length: str | None) -> int | None:
+    """A ``content-length`` as a number; None where it says none."""
+    return int(length) if length and length.isdecimal() else None
+
+
+def pairs_of(headers: Any, encoding: str = "latin-1") -> list[tuple[bytes, bytes]]:
+    """
+    Headers that a client was given, a mapping or pairs of text or bytes, as pairs of bytes.
+
+    Args:
+        encoding: The client's own, so that `text_of` answers with what it was given.
+    """
+    pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+    return [(_bytes(name, encoding), _bytes(value, encoding)) for name, value in pairs]
+
+
+def text_of(
+    pairs: Iterable[tuple[bytes, bytes]], encoding: str = "latin-1"
+) -> list[tuple[str, str]]:
+    """Pairs of bytes as pairs of text, for a client to be given."""
+    return [(str(name, encoding), str(value, encoding)) for name, value in pairs]
+
+
+def _bytes(word: Any, encoding: str) -> bytes:
+    return word if isinstance(word, bytes) else str(word).encode(encoding)
 
 
 def route(path: str) -> str:

@@ -47,6 +47,7 @@ class Instrumenter:
         candidates: Callable[[Any], Iterable[Any]] = lambda _: (),
     ) -> None:
         self.max_body_bytes = settings.max_body_bytes
+        self.recognise = recognise
         self.memory = Memory()
         self.contracts = Contracts(payload_of, strict=settings.contracts == "strict")
         shared = Shared(

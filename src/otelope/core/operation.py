@@ -183,6 +183,14 @@ class Delivery:
         otel.attach(context)
         _attached.set((self, span_in(self._before)))
 
+    def resume(self) -> None:
+        """Make it current here again, where another instrumentation took its context away."""
+        delivery = _delivery_in(otel.get_current())
+        while delivery is not None and delivery is not self:
+            delivery = _delivery_in(delivery._before)  # noqa: SLF001 - of the same class
+        if delivery is None and self.open:
+            self.attach()
+
     def __enter__(self) -> Self:
         return self
 

@@ -55,14 +55,20 @@ class Receiver:
         self._recognise = recognise
 
     def deliver(
-        self, messages: Iterable[Message], adapter: Adapter, *, in_request: bool = False
+        self,
+        messages: Iterable[Message],
+        adapter: Adapter,
+        *,
+        in_request: bool = False,
+        channel: Callable[[], str] | None = None,
     ) -> Delivery | None:
         """
         Begin the handling of messages that were handed over at once.
 
         The caller attaches the delivery where it is handled and ends it when that is over.
         *in_request* says that what is current was opened for this very message, since a web
-        framework handles each request in a context of its own.
+        framework handles each request in a context of its own. *channel* is asked for their
+        channel only where there is an envelope.
         None when none of them is an envelope, when instrumentation is suppressed, or when this
         is an inner layer of the handling that is already current.
         """
@@ -76,6 +82,9 @@ class Receiver:
         ambient = ambient_delivery()
         if ambient is not None and ambient.is_of(adapter, found):
             return None
+        if channel is not None:
+            called = channel()
+            found = [(message._replace(channel=called), envelope) for message, envelope in found]
         return self.handle(found, adapter, in_request=in_request)
 
     def handle(

@@ -248,10 +248,11 @@ class Delivering(Scenarios):
         handled = service.spans("process")
         assert [parent(span) for span in handled] == [each.spot for each in sent]
         assert all(links(span) == [] for span in handled)
-        ends = [span.end_time or 0 for span in handled]
-        assert all(
-            end <= (span.start_time or 0) for end, span in zip(ends, handled[1:], strict=False)
-        )
+        # Who has an answer may send the next before the handling that gave it has ended.
+        if not driver.features.nested:
+            ends = [span.end_time or 0 for span in handled]
+            starts = [span.start_time or 0 for span in handled[1:]]
+            assert all(end <= start for end, start in zip(ends, starts, strict=False))
         assert [record.outcome for record in service.deliveries()] == ["ok"] * 3
 
     @where(lambda features: features.batch > 1)

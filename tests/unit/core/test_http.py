@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from otelope.core.http import error_of_answer, is_event_content, route
-from otelope.core.sites.asgi import _route
+from otelope.core.http import error_of_answer, event_content, pairs_of, route, text_of
+from otelope.core.sites.asgi import _below, _said_by_scope
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,11 @@ def test_channel_of_a_request(path, root, template, expected):
     scope = {"path": path, "root_path": root}
     if template is not None:
         scope["route"] = SimpleNamespace(path=template)
-    assert _route(scope) == expected
+    assert _below(scope, _said_by_scope(scope)) == expected
 
 
 def test_channel_where_the_route_says_no_path():
-    assert _route({"path": "/orders", "route": object()}) == "/orders"
+    assert _said_by_scope({"path": "/orders", "route": object()}) is None
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_channel_where_the_route_says_no_path():
 )
 def test_bodies_that_are_looked_at(headers, looked_at):
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    assert is_event_content(pairs, 100) is looked_at
+    assert (event_content(pairs, 100) is not None) is looked_at
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,18 @@ def test_bodies_that_are_looked_at(headers, looked_at):
 )
 def test_error_of_an_answer(status, error):
     assert error_of_answer(status) == error
+
+
+@pytest.mark.parametrize(
+    ("headers", "encoding", "text"),
+    [
+        ({"X-Tag": "red"}, "latin-1", [("X-Tag", "red")]),
+        ([("X-Tag", "red"), ("x-tag", "blue")], "latin-1", [("X-Tag", "red"), ("x-tag", "blue")]),
+        ([(b"X-Tag", b"\xeb")], "latin-1", [("X-Tag", "\xeb")]),
+        ({"X-Tag": "\u2192"}, "utf-8", [("X-Tag", "\u2192")]),
+        ({"Content-Length": 7}, "latin-1", [("Content-Length", "7")]),
+        (None, "latin-1", []),
+    ],
+)
+def test_client_is_given_its_headers_again_however_often_they_are_said(headers, encoding, text):
+    assert text_of(pairs_of(headers, encoding), encoding) == text

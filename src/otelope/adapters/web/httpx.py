@@ -7,7 +7,7 @@ import httpx
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import HTTP
-from otelope.core.http import error_of_answer, is_event_content, route
+from otelope.core.http import error_of_answer, event_content, route
 from otelope.core.message import Message
 from otelope.core.sites import Send
 
@@ -15,11 +15,10 @@ from otelope.core.sites import Send
 def requested(call: Call) -> Message | None:
     request = call["request"]
     # A body that is still to be generated is the application's to iterate, once.
-    if not isinstance(request.stream, httpx.ByteStream) or not is_event_content(
-        request.headers.raw
-    ):
+    if not isinstance(request.stream, httpx.ByteStream) or not event_content(request.headers.raw):
         return None
-    return Message(route(request.url.path), request.content, request.headers.raw)
+    # Not its content, which a request that follows a redirect has not read.
+    return Message(route(request.url.path), b"".join(request.stream), request.headers.raw)
 
 
 def stamped(call: Call, headers: list[tuple[bytes, bytes]]) -> None:

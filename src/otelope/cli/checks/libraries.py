@@ -7,8 +7,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from importlib.metadata import Distribution, PackageNotFoundError, distributions, version
+from platform import python_version
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from otelope.adapters.table import TABLE, Row
@@ -33,20 +35,18 @@ def look(environ: Mapping[str, str] = os.environ, rows: Iterable[Row] = TABLE) -
 
 
 def _look_at(row: Row, off: set[str], offered: set[str], beside: list[str]) -> Finding:
-    requirement = Requirement(row.requires)
-    name = requirement.name
-    supported = f"{name}{requirement.specifier}"
-    facts = {"supported": str(requirement.specifier), "installed": None, "beside": beside}
+    name, supported = row.library, SpecifierSet(row.versions)
+    facts = {"supported": str(supported), "installed": None, "beside": beside}
     try:
-        installed = version(name)
+        installed = version(name) if row.versions else python_version()
     except PackageNotFoundError:
         return Finding("note", name, "not installed", facts=facts)
     facts["installed"] = installed
-    if not requirement.specifier.contains(installed, prereleases=True):
+    if not supported.contains(installed, prereleases=True):
         return Finding(
             "attention",
             name,
-            f"{installed} is installed, not instrumented: otelope supports {supported}",
+            f"{installed} is installed, not instrumented: otelope supports {name}{supported}",
             f"install another version, or switch it off here: {_SWITCH}={row.entry_point}",
             facts,
         )
@@ -68,19 +68,17 @@ def _look_at(row: Row, off: set[str], offered: set[str], beside: list[str]) -> F
 
 def _beside(row: Row, others: Mapping[str, set[str]]) -> list[str]:
     """Other instrumentations of the row's library, or of one that stands on it (FastAPI)."""
-    name = canonicalize_name(Requirement(row.requires).name)
-    return sorted(
-        instrumentation
-        for instrumentation, targets in others.items()
-        if any(name == target or name in _requirements(target) for target in targets)
-    )
+    name = canonicalize_name(row.library)
+    return sorted(each for each, libraries in others.items() if name in libraries)
 
 
 def _other_instrumentations() -> Iterator[tuple[str, set[str]]]:
-    """Installed instrumentations that are not otelope's, with the libraries they are for."""
+    """Installed instrumentations that are not otelope's, with all that they are about."""
     for distribution in distributions():
+        if not distribution.entry_points.select(group=_GROUP):
+            continue  # asked first: the name is in metadata that take 1 ms to parse
         name = distribution.metadata["Name"]
-        if name == "otelope" or not distribution.entry_points.select(group=_GROUP):
+        if name == "otelope":
             continue
         targets: set[str] = {
             canonicalize_name(requirement.name)
@@ -88,7 +86,7 @@ def _other_instrumentations() -> Iterator[tuple[str, set[str]]]:
             # Contrib names what it instruments in these extras of its own.
             if requirement.marker is not None and "instruments" in str(requirement.marker)
         }
-        yield name, targets
+        yield name, targets.union(*map(_requirements, targets))
 
 
 def _requirements(library: str) -> set[str]:

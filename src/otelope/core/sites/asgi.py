@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from otelope.core.adapter import Wrapper
-from otelope.core.carriers import HTTP
+from otelope.core.event_stream import EventStream
+from otelope.core.exchange import Conversation, Exchange, bare, hand_in
 from otelope.core.guard import guard
-from otelope.core.http import is_event_content, route
+from otelope.core.http import Content, event_content, is_event_stream, route
 from otelope.core.message import Message
-from otelope.core.operation import Delivery
+from otelope.core.sender import Together
 from otelope.core.sites.wrapping import Wrapping
 
 
@@ -20,7 +22,13 @@ Event = MutableMapping[str, Any]
 AsgiReceive = Callable[[], Awaitable[Event]]
 AsgiSend = Callable[[Event], Awaitable[None]]
 
-_SERVER_ERROR = 500
+_ARGUMENTS = 3  # scope, receive and send
+
+
+def _said_by_scope(scope: Scope) -> str | None:
+    """The template as Starlette and FastAPI tell it."""
+    template = getattr(scope.get("route"), "path", None)
+    return template if isinstance(template, str) else None
 
 
 @dataclass(frozen=True)
@@ -28,119 +36,220 @@ class Asgi:
     """
     An ASGI application, as close as possible to the code that reads the body.
 
-    The application's own reads pass through; when the last byte has passed, the envelope is
-    recognised and its delivery becomes current right there, in the application's task. What the
-    application does not read was not delivered.
-
     Args:
         target: ``module:Class.__call__``, with ``scope``, ``receive`` and ``send``.
+        template: The route's template, as the framework tells it when the body has been read.
+        routed: Whether it reads the body before it looks for the route, which `Route` tells.
+        ahead: Whether it receives a WebSocket's messages before the application asks for them:
+            then `Hear` and `Say` tell of those.
         parameters: Only for what has no signature.
     """
 
     target: str
+    template: Callable[[Scope], str | None] = _said_by_scope
+    routed: bool = False
+    ahead: bool = False
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
         limit = wrapping.instrumenter.max_body_bytes
 
-        async def run(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
-            exchange = None
+        def run(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
+            # uvicorn 0.54 calls an application without any, and takes what does not raise at once
+            # for one that makes the application.
+            if len(args) + len(kwargs) != _ARGUMENTS:
+                return wrapped(*args, **kwargs)
+            return serve(wrapped, *args, **kwargs)
+
+        def serve(wrapped: Wrapper, scope: Scope, receive: AsgiReceive, send: AsgiSend) -> Any:
+            open_: Callable[[], _Passing] | None = None
             with guard:
-                scope, receive, send = _bound(*args, **kwargs)
-                if scope["type"] == "http" and is_event_content(scope["headers"], limit):
-                    exchange = _Exchange(wrapping, scope, receive, send, limit)
-            if exchange is None:
-                return await wrapped(*args, **kwargs)
-            try:
-                answer = await wrapped(scope, exchange.receive, exchange.send)
-            except BaseException as error:
-                exchange.end(error)
-                raise
-            exchange.end(None)
-            return answer
+                if scope["type"] == "websocket":
+                    open_ = partial(self._socket, wrapping, scope, receive, send)
+                elif scope["type"] == "http":
+                    send = _Response(self, wrapping, scope, send).send
+                    content = event_content(scope["headers"], limit)
+                    if content is not None:
+                        open_ = partial(self._request, wrapping, scope, content, receive, send)
+            if open_ is None:
+                return wrapped(scope, receive, send)
+            return _passed(open_, wrapped, scope, receive, send)
 
         return run
 
+    def _socket(
+        self, wrapping: Wrapping, scope: Scope, receive: AsgiReceive, send: AsgiSend
+    ) -> _Passing:
+        headers = scope["headers"]
+        hand_in(headers)
+        conversation = Conversation(wrapping, partial(self.called, scope), headers)
+        if self.ahead:
+            return _Untouched(receive, send, conversation.end)
+        return _Socket(conversation, receive, send)
 
-class _Exchange:
-    """One request and its response."""
+    def _request(
+        self,
+        wrapping: Wrapping,
+        scope: Scope,
+        content: Content,
+        receive: AsgiReceive,
+        send: AsgiSend,
+    ) -> _Request:
+        headers = scope["headers"]
+        hand_in(headers)
+        called = partial(self.called, scope)
+        exchange = Exchange(wrapping, headers, content, called, routed=self.routed)
+        return _Request(exchange, receive, send)
 
-    __slots__ = (
-        "_chunks",
-        "_delivery",
-        "_limit",
-        "_missing",
-        "_receive",
-        "_scope",
-        "_send",
-        "_status",
-        "_wrapping",
-    )
+    def called(self, scope: Scope, template: str | None = None) -> str:
+        """What the route of a request is called."""
+        return _below(scope, template if template is not None else self.template(scope))
 
-    def __init__(
-        self, wrapping: Wrapping, scope: Scope, receive: AsgiReceive, send: AsgiSend, limit: int
-    ) -> None:
-        self._wrapping = wrapping
-        self._scope = scope
+
+async def _passed(
+    open_: Callable[[], _Passing],
+    wrapped: Wrapper,
+    scope: Scope,
+    receive: AsgiReceive,
+    send: AsgiSend,
+) -> Any:
+    """Serve what may be an envelope, in the task that the application runs in."""
+    passing: _Passing | None = None
+    with guard:
+        passing = open_()
+    if passing is None:
+        return await wrapped(scope, receive, send)
+    try:
+        answer = await wrapped(scope, passing.receive, passing.send)
+    except BaseException as error:
+        passing.end(error)
+        raise
+    passing.end(None)
+    return answer
+
+
+class _Request:
+    """A request that may be an envelope."""
+
+    def __init__(self, exchange: Exchange, receive: AsgiReceive, send: AsgiSend) -> None:
+        self._exchange = exchange
         self._receive = receive
         self._send = send
-        self._limit = limit
-        self._chunks: list[bytes] | None = []
-        length = HTTP.get(scope["headers"], "content-length")
-        # Falcon stops reading at Content-Length, before the last event that says so.
-        self._missing = int(length) if length and length.isdigit() else -1
-        self._delivery: Delivery | None = None
         self._status = 0
 
     async def receive(self) -> Event:
         event = await self._receive()
-        if self._chunks is not None:
+        if self._exchange.reading:
             with guard:
-                self._passed(event)
+                if event["type"] == "http.request":
+                    last = not event.get("more_body", False)
+                    self._exchange.passed(event.get("body", b""), last=last)
+                else:
+                    self._exchange.abandon()
         return event
 
     async def send(self, event: Event) -> None:
-        if event["type"] == "http.response.start":
+        starts = event["type"] == "http.response.start"
+        if starts:
             self._status = event.get("status", 0)
+        if not self._exchange.delivered:
+            await self._send(event)
+            return
+        with guard:
+            if starts:
+                self._exchange.answers(event.get("headers", ()))
+            elif event["type"] == "http.response.body":
+                last = not event.get("more_body", False)
+                self._exchange.answered(event.get("body", b""), last=last)
         await self._send(event)
+        if starts:
+            with guard:
+                self._exchange.goes_on()
 
     def end(self, error: BaseException | None) -> None:
-        self._chunks = None
-        if self._delivery is not None:
+        self._exchange.end(error, self._status)
+
+
+class _Response:
+    """A response, which may be a stream of server-sent events, each perhaps an envelope."""
+
+    __slots__ = ("_adapter", "_instrumenter", "_scope", "_send", "_site", "_stream")
+
+    def __init__(self, site: Asgi, wrapping: Wrapping, scope: Scope, send: AsgiSend) -> None:
+        self._site = site
+        self._instrumenter = wrapping.instrumenter
+        self._scope = scope
+        self._send = send
+        self._adapter = bare(wrapping.adapter)
+        self._stream: EventStream | None = None
+
+    async def send(self, event: Event) -> None:
+        if event["type"] == "http.response.start":
             with guard:
-                failed = str(self._status) if self._status >= _SERVER_ERROR else None
-                self._delivery.end_within(error)
-                self._delivery.end(error, failed)
-
-    def _passed(self, event: Event) -> None:
-        assert self._chunks is not None  # noqa: S101 - the caller's condition
-        if event["type"] != "http.request":
-            self._chunks = None
+                if is_event_stream(event.get("headers", ())):
+                    self._stream = EventStream(self._instrumenter.max_body_bytes)
+        if self._stream is None:
+            await self._send(event)
             return
-        chunk = event.get("body", b"")
-        self._chunks.append(chunk)
-        self._missing -= len(chunk)
-        self._limit -= len(chunk)
-        if self._limit < 0:
-            self._chunks = None
-        elif not event.get("more_body", False) or self._missing == 0:
-            body, self._chunks = b"".join(self._chunks), None
-            message = Message(_route(self._scope), body, self._scope["headers"])
-            self._delivery = self._wrapping.instrumenter.deliver(
-                [message], self._wrapping.adapter, in_request=True
-            )
-            if self._delivery is not None:
-                self._delivery.attach()
+        with Together() as together:
+            with guard:
+                for data in self._stream.passed(event.get("body", b"")):
+                    message = Message(self._site.called(self._scope), data)
+                    together.add(self._instrumenter.send(message, self._adapter))
+                together.depart()
+            await self._send(event)
 
 
-def _bound(scope: Scope, receive: AsgiReceive, send: AsgiSend) -> tuple[Scope, Any, Any]:
-    return scope, receive, send
+class _Socket:
+    """A WebSocket, which a conversation is held over."""
+
+    def __init__(self, conversation: Conversation, receive: AsgiReceive, send: AsgiSend) -> None:
+        self._conversation = conversation
+        self._receive = receive
+        self._send = send
+
+    async def receive(self) -> Event:
+        self._conversation.asked()
+        event = await self._receive()
+        if event["type"] == "websocket.receive":
+            with guard:
+                self._conversation.came(_said(event))
+        return event
+
+    async def send(self, event: Event) -> None:
+        sending = None
+        if event["type"] == "websocket.send":
+            with guard:
+                sending = self._conversation.sending(_said(event))
+        if sending is None:
+            await self._send(event)
+        else:
+            with sending:
+                await self._send(event)
+
+    def end(self, error: BaseException | None) -> None:
+        self._conversation.end(error)
 
 
-def _route(scope: Scope) -> str:
-    """The route's template where the framework tells it, else the path without its ids."""
-    template = getattr(scope.get("route"), "path", None)
-    path = template if isinstance(template, str) else route(str(scope["path"]))
+class _Untouched(NamedTuple):
+    """A WebSocket of which others tell."""
+
+    receive: AsgiReceive
+    send: AsgiSend
+    end: Callable[[BaseException | None], None]
+
+
+_Passing = _Request | _Socket | _Untouched
+
+
+def _said(event: Event) -> Any:
+    text = event.get("text")
+    return event.get("bytes") if text is None else text
+
+
+def _below(scope: Scope, template: str | None) -> str:
+    """The template below where the application is mounted; without one, the path without ids."""
+    path = template if template is not None else route(str(scope["path"]))
     # A mount leaves its prefix in the path (ASGI, Starlette since 0.33) or takes it away.
     root = route(str(scope.get("root_path", "")))
     return path if path == root or path.startswith(f"{root}/") else root + path

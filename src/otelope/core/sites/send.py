@@ -59,7 +59,7 @@ class Send:
             if sending is None:
                 return wrapped(*args, **kwargs)
             with sending:
-                answer = _on(call, wrapped, instance)(*call.args, **call.kwargs)
+                answer = call.on(wrapped, instance)(*call.args, **call.kwargs)
                 if inspect.iscoroutine(answer):
                     sending.leave()
                     return self._awaited(wrapping, call, sending, answer)
@@ -71,7 +71,7 @@ class Send:
             if sending is None:
                 return await wrapped(*args, **kwargs)
             with sending:
-                answer = await _on(call, wrapped, instance)(*call.args, **call.kwargs)
+                answer = await call.on(wrapped, instance)(*call.args, **call.kwargs)
                 return self._told(wrapping, call, sending, answer)
 
         return send_async if wrapping.asynchronous else send
@@ -130,14 +130,6 @@ def _called_back(
         if error_type is not None:
             sending.take_back(error_type)
     return callback(*args, **kwargs)
-
-
-def _on(call: Call, wrapped: Wrapper, instance: Any) -> Wrapper:
-    """The library's method, of the instance that the call has now."""
-    if call.instance is instance:
-        return wrapped
-    method: Wrapper = wrapped.__func__.__get__(call.instance)  # type: ignore[attr-defined]  # bound
-    return method
 
 
 @dataclass(frozen=True)

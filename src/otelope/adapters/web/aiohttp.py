@@ -1,0 +1,48 @@
+"""The client of aiohttp; its redirects are one sending."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from otelope.core.adapter import Adapter
+from otelope.core.call import Call
+from otelope.core.carriers import HTTP
+from otelope.core.http import error_of_answer, event_content, pairs_of, route, text_of
+from otelope.core.message import Message
+from otelope.core.sites import Send
+
+
+_ENCODING = "utf-8"  # of header values, where others have Latin-1
+
+
+def requested(call: Call) -> Message | None:
+    # What is still to be read or generated is the application's to iterate, once.
+    if isinstance(call["headers"], Iterator):
+        return None
+    session, headers = call.instance, pairs_of(call["headers"], _ENCODING)
+    body, said = call["data"], [*pairs_of(session.headers, _ENCODING), *headers]
+    if call["json"] is not None:
+        # By the application's own function; 3.14 has one for bytes too.
+        serialize = getattr(session, "_json_serialize_bytes", None) or session.json_serialize
+        body, said = serialize(call["json"]), [(b"content-type", b"application/json"), *said]
+    if not isinstance(body, bytes | str) or not event_content(said):
+        return None
+    url = session._build_url(call["str_or_url"])  # noqa: SLF001 - below the session's base
+    return Message(route(url.path), body, headers)
+
+
+def stamped(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
+    call["headers"] = text_of(headers, _ENCODING)
+
+
+def answered(response: Any) -> str | None:
+    return error_of_answer(response.status)
+
+
+ADAPTER = Adapter(
+    system="http",
+    carrier=HTTP,
+    sites=(Send("aiohttp.client:ClientSession._request", requested, stamped, answered),),
+    contrib="opentelemetry.instrumentation.aiohttp_client:AioHttpClientInstrumentor",
+)

@@ -1,0 +1,60 @@
+"""Tornado."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from tornado.web import Finish
+
+from otelope.core.adapter import Adapter, part
+from otelope.core.call import Call
+from otelope.core.carriers import BARE, HTTP
+from otelope.core.http import SERVER_ERROR, pairs_of, route
+from otelope.core.sites import Process
+from otelope.core.sites.serve import Catch, Request, Respond, Response, Serve
+from otelope.core.sites.socket import Say, heard
+
+
+def requested(call: Call) -> Request:
+    request = call.instance.request
+    body = request.body if isinstance(request.body, bytes) else None  # received in parts
+    return Request(pairs_of(request.headers.get_all()), partial(route, request.path), body=body)
+
+
+def status(_: Any, call: Call) -> int:
+    code: int = call.instance.get_status()
+    # What fails while it is answered keeps the status that it has begun with.
+    return code if code >= SERVER_ERROR else 0
+
+
+def response(call: Call) -> Response:
+    handler = call.instance
+    headers, body = pairs_of(handler._headers.get_all()), b"".join(handler._write_buffer)  # noqa: SLF001 - as it sends
+    return Response(headers, body, last=bool(call["include_footers"]))
+
+
+def caught(call: Call) -> BaseException | None:
+    error: BaseException = call["e"]
+    answers = isinstance(error, Finish) or getattr(error, "status_code", 500) < SERVER_ERROR
+    return None if answers else error
+
+
+ADAPTER = Adapter(
+    system="http",
+    carrier=HTTP,
+    sites=(
+        Serve("tornado.web:RequestHandler._execute", requested, status, opened="prepare"),
+        Respond("tornado.web:RequestHandler.flush", response),
+        Catch("tornado.web:RequestHandler._handle_request_exception", caught),
+    ),
+    parts=(
+        part(
+            "http",
+            BARE,
+            Process("tornado.websocket:WebSocketProtocol._run_callback", heard, "callback"),
+            Say("tornado.websocket:WebSocketHandler.write_message", lambda call: call["message"]),
+        ),
+    ),
+    contrib="opentelemetry.instrumentation.tornado:TornadoInstrumentor",
+)

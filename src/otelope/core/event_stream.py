@@ -1,0 +1,42 @@
+"""Server-sent events, found in a response while it passes."""
+
+from __future__ import annotations
+
+import re
+
+
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_EVENT_END = re.compile(rb"(?:\r\n|\n|\r(?!\n)){2}")
+_DATA = b"data:"
+
+
+class EventStream:
+    """
+    The data of the events of one stream (WHATWG HTML, 9.2.5 "Parsing an event stream").
+
+    Args:
+        limit: The largest event that is looked at, in bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._begun = b""
+        self._skips = False
+
+    def passed(self, chunk: bytes) -> list[bytes]:
+        """The data of each event that ends in what has passed."""
+        *events, begun = _EVENT_END.split(self._begun + chunk)
+        if events and self._skips:
+            self._skips = False
+            del events[0]
+        if len(begun) > self._limit:
+            # Of what is too long only its end is looked for.
+            self._skips = True
+            begun = begun[-1:]
+        self._begun = begun
+        return [data for event in events if (data := _data_of(event))]
+
+
+def _data_of(event: bytes) -> bytes:
+    lines = [line for line in _LINE_END.split(event) if line.startswith(_DATA)]
+    return b"\n".join(line[len(_DATA) :].removeprefix(b" ") for line in lines)

@@ -1,0 +1,64 @@
+"""Tornado's server, and the ways to read."""
+
+from __future__ import annotations
+
+import asyncio
+
+from contextlib import asynccontextmanager
+
+import tornado.httpserver
+import tornado.netutil
+import tornado.web
+
+from otelope.testing import Features, Got
+from tests.contract.own import OwnExchange
+
+
+SERVERS = ("web_server",)
+_SERVED = Features("http", nested=True, raises=False, asynchronous=True)
+STYLES = {"body": _SERVED, "flush": _SERVED}
+
+
+class Driver(OwnExchange):
+    def __init__(self, style, server):
+        super().__init__(STYLES[style], server, style, application, serve)
+
+
+@asynccontextmanager
+async def serve(made):
+    sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
+    server = tornado.httpserver.HTTPServer(made)
+    server.add_sockets(sockets)
+    yield sockets[0].getsockname()[1]
+    server.stop()
+    await server.close_all_connections()
+
+
+def application(style, handlers):
+    made = {"body": Whole, "flush": Flushed}[style]
+    return tornado.web.Application(
+        [(f"/{channel}", made, {"handler": handler}) for channel, handler in handlers.items()]
+    )
+
+
+class Whole(tornado.web.RequestHandler):
+    def initialize(self, handler):
+        self.handler = handler
+
+    async def post(self):
+        await self.handler(Got(self.request.body, self.request.body, self.request.headers))
+        self.set_status(204)
+
+    def log_exception(self, *args):
+        pass
+
+
+class Flushed(Whole):
+    async def prepare(self):
+        await asyncio.sleep(0)
+
+    async def post(self):
+        self.write(b"begun")
+        await self.flush()
+        await self.handler(Got(self.request.body, self.request.body, self.request.headers))
+        self.write(b"done")
