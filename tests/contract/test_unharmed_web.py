@@ -1,0 +1,98 @@
+"""Applications of every web framework see and answer the same with and without otelope."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import threading
+import tracemalloc
+
+import pytest
+
+from otelope import instrumentor
+from otelope.core.guard import guard
+from otelope.core.settings import Settings
+from tests.contract.unharmed.cases import CASES, MALFORMED, Case, fifty_megabytes
+from tests.contract.unharmed.serving import FRAMEWORKS, served
+from tests.contract.unharmed.watching import PATIENCE
+
+
+# Bottle and WebOb leave the files that they copy larger bodies to for the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+
+CAP = Settings.max_body_bytes
+MEGABYTE = 1 << 20
+# One of ASGI, one of WSGI, one with a server of its own.
+ONE_OF_EACH = ("starlette", "flask", "aiohttp")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS.values(), ids=FRAMEWORKS.keys())
+def test_application_and_client_see_the_same_with_and_without_otelope(framework, service):
+    swallowed = guard.total
+    instrumentor.uninstrument()
+    with served(framework) as serving:
+        without = {name: serving.play(case) for name, case in CASES.items()}
+    service.instrument()
+    delivered = set()
+    with served(framework) as serving:
+        for name, case in CASES.items():
+            assert serving.play(case) == without[name], name
+            assert case.says in without[name].client, name
+            if case.id in {delivery.envelope.id for delivery in service.deliveries()}:
+                delivered.add(name)
+            service.clear()
+    # What is the same because nothing was seen would prove nothing.
+    expected = {name for name, case in CASES.items() if case.delivered}
+    assert delivered == expected ^ framework.otherwise
+    assert guard.total == swallowed
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_fifty_megabytes_in_chunks_pass_in_flat_memory(name, service):
+    instrumentor.uninstrument()
+    without = peak(FRAMEWORKS[name])
+    service.instrument()
+    # Of what has no declared length, it keeps what may be an envelope until that is too much.
+    assert peak(FRAMEWORKS[name]) < without + CAP + MEGABYTE < 20 * MEGABYTE
+
+
+def peak(framework):
+    """Bytes that were in use at once."""
+    with served(framework) as serving, traced():
+        seen = serving.play(Case(fifty_megabytes, b""))
+        assert ("read", 50 * MEGABYTE) in seen.application
+        return tracemalloc.get_traced_memory()[1]
+
+
+@pytest.mark.parametrize("name", ONE_OF_EACH)
+def test_malformed_bodies_leave_nothing_behind(name, service):
+    def play_all(times):
+        for _ in range(times):
+            for case in MALFORMED:
+                serving.play(case)
+                service.clear()
+        # Those of a server that has one for each connection.
+        for thread in set(threading.enumerate()) - lasting:
+            thread.join(PATIENCE)
+        gc.collect()
+
+    with served(FRAMEWORKS[name]) as serving, traced():
+        lasting = set(threading.enumerate())
+        play_all(2)
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        play_all(4)
+        after, highest = tracemalloc.get_traced_memory()
+    # The largest of them are of 200 kB, and a gigabyte is declared; Werkzeug takes 10 MB at once
+    # to skip what was not read.
+    assert after - before < 100_000
+    assert highest - before < 20 * MEGABYTE
+
+
+@contextlib.contextmanager
+def traced():
+    tracemalloc.start()
+    try:
+        yield
+    finally:
+        tracemalloc.stop()
