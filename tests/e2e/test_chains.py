@@ -100,6 +100,20 @@ MQTT = (
     *(f"paho 3.1.1 {how}" for how in ("on_message QoS 0", "message_callback_add")),
     *(f"aiomqtt {how}" for how in ("QoS 0", "QoS 1", "QoS 2", "3.1.1 QoS 1")),
 )
+# The frameworks of orders and shop, and of payments, and their client; each of them once.
+HTTP = (
+    "fastapi starlette httpx",
+    "litestar quart httpx",
+    "sanic aiohttp httpx",
+    "tornado django httpx",
+    "django_asgi flask httpx",
+    "falcon falcon_asgi httpx",
+    "pyramid bottle httpx",
+    "rest_framework fastapi_blocking requests",
+    "fastapi_blocking fastapi_blocking urllib3",
+    "fastapi_blocking fastapi_blocking urllib",
+    "fastapi fastapi aiohttp",
+)
 STYLES = [
     pytest.param(Style("confluent poll", "kafka_server"), marks=pytest.mark.kafka),
     pytest.param(
@@ -224,7 +238,7 @@ STYLES = [
         for pool in ("prefork", "threads", "solo")
         for server in ("rabbitmq", "redis")
     ),
-    pytest.param(Style("http", None), marks=pytest.mark.slow),
+    *(pytest.param(Style(f"http {mode}", None), marks=pytest.mark.slow) for mode in HTTP),
 ]
 
 

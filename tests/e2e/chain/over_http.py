@@ -1,61 +1,49 @@
-"""The chain over HTTP: FastAPI receives, HTTPX sends."""
+"""The chain over HTTP, from one client library to the next web framework."""
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
 
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from typing import Any
 
-import httpx
-import uvicorn
+import http_clients
 
-from fastapi import FastAPI, Request
+from http_frameworks import FRAMEWORKS
 
 
-def run(work: Any, _: str) -> None:
+def run(work: Any, mode: str) -> None:
     if work.relays:
-        _relay(work)
-    else:
-        uvicorn.run(_application(work), port=0)
-
-
-def _relay(work: Any) -> None:
-    with httpx.Client(base_url=work.broker) as client:
         while not work.stopped:
-            for message in work.due():
-                client.post(**_request(message)).raise_for_status()
+            _send(work, work.due(), "httpx")
             time.sleep(0.1)
+        return
+    # The framework of orders and shop, that of payments, and the client of all.
+    first, second, client = mode.split()
+    framework = FRAMEWORKS[second if work.service == "payments" else first]
+    app = framework.application(f"/{work.inbox}", _receiving(work, client, framework.asynchronous))
+    starting = threading.Thread(target=_send, args=(work, work.first(), "httpx"))
+    starting.start()
+    framework.serve(work, app)
+    starting.join()
 
 
-def _application(work: Any) -> FastAPI:
-    client = httpx.AsyncClient(base_url=work.broker, timeout=30)
+def _receiving(work: Any, client: str, asynchronous: bool) -> Any:
+    def receive(body: bytes) -> None:
+        _send(work, work.react(body), client)
 
-    async def send(messages: Iterable[Any]) -> None:
-        for message in messages:
-            (await client.post(**_request(message))).raise_for_status()
+    async def receive_async(body: bytes) -> None:
+        for message in work.react(body):
+            await http_clients.ASYNCHRONOUS[client](_url(work, message), message.body)
 
-    @asynccontextmanager
-    async def starting(_: FastAPI) -> AsyncIterator[None]:
-        first = asyncio.ensure_future(send(work.first()))
-        async with client:
-            yield
-            await first
-
-    app = FastAPI(lifespan=starting)
-
-    @app.post(f"/{work.inbox}", status_code=202)
-    async def receive(request: Request) -> None:
-        await send(work.react(await request.body()))
-
-    return app
+    return receive_async if asynchronous else receive
 
 
-def _request(message: Any) -> dict[str, Any]:
-    return {
-        "url": f"/{message.channel}",
-        "content": message.body,
-        "headers": {"content-type": "application/json"},
-    }
+def _send(work: Any, messages: Iterable[Any], client: str) -> None:
+    for message in messages:
+        http_clients.BLOCKING[client](_url(work, message), message.body)
+
+
+def _url(work: Any, message: Any) -> str:
+    return f"{work.broker}/{message.channel}"
