@@ -114,9 +114,9 @@ def _forget(record: Record) -> None: ...
 
 
 def instrumented(
-    provider: TracerProvider, client: type[Client], record: Recorder = _forget
-) -> tuple[Client, Patches]:
-    """A client with our wrappers in place; by default it records into nothing."""
+    provider: TracerProvider, library: Adapter, record: Recorder = _forget
+) -> Patches:
+    """Our wrappers of a library in place; by default they record into nothing."""
     give_lineage(provider)
     settings = Settings()
     codecs = Codecs({}, settings.max_body_bytes)
@@ -130,10 +130,10 @@ def instrumented(
         codecs.candidates,
     )
     patches = Patches(HandOvers())
-    problems = patches.put(adapter(client), instrumenter)
+    problems = patches.put(library, instrumenter)
     if problems:
         raise RuntimeError("; ".join(problems))
-    return client(), patches
+    return patches
 
 
 class Step(NamedTuple):
@@ -178,11 +178,10 @@ def run() -> list[dict[str, Any]]:
         return value, [*headers, ("traceparent", traceparent), ("tracestate", tracestate)]
 
     # Each has wrappers of its own: one class is wrapped once.
-    plain = Client()
-    sampled, patches = instrumented(TracerProvider(), SampledClient)
-    unsampled, more = instrumented(
-        TracerProvider(sampler=ParentBased(TraceIdRatioBased(0))), UnsampledClient
-    )
+    plain, sampled, unsampled = Client(), SampledClient(), UnsampledClient()
+    patches = instrumented(TracerProvider(), adapter(SampledClient))
+    sampler = ParentBased(TraceIdRatioBased(0))
+    more = instrumented(TracerProvider(sampler=sampler), adapter(UnsampledClient))
     handler = sampled.subscribe("orders", _Handler())
     try:
         cost = microseconds(

@@ -22,7 +22,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
-from benchmarks.application import Client, instrumented
+from benchmarks.application import Client, adapter, instrumented
 from otelope.core.kinds import kind_of
 from otelope.core.records import EnvelopeRecord, Record
 from otelope.core.settings import Settings
@@ -155,10 +155,9 @@ class _Shop:
         sampler = ParentBased(TraceIdRatioBased(_TRACES_SAMPLED))
         provider = TracerProvider(sampler, Resource(resource("")))
         provider.add_span_processor(self._ended)
-        bus, self._patches = instrumented(provider, Bus, self._record)
-        assert isinstance(bus, Bus)
-        self._bus = bus
-        self._deliver = bus.subscribe("", _Handler(self._handle))
+        self._patches = instrumented(provider, adapter(Bus), self._record)
+        self._bus = Bus()
+        self._deliver = self._bus.subscribe("", _Handler(self._handle))
         self._order: dict[str, Any] = {}
 
     def take_order(self) -> None:
