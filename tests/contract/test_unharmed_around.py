@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from aiohttp import web
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
@@ -17,6 +18,7 @@ from otelope import instrumentor
 from otelope.core.guard import guard
 from otelope.testing.messages import make
 from tests.contract.drivers import sanic, tornado
+from tests.contract.own import in_thread
 from tests.contract.unharmed import around, own
 from tests.contract.unharmed.around import Around
 from tests.contract.unharmed.cases import head
@@ -154,4 +156,37 @@ def test_what_stands_around_handlers_is_the_same_with_and_without_otelope(framew
     again = [each for each in service.done() if each.operation == "send"]
     assert [(known[each.envelope.id], each.channel) for each in again] == [
         each for each in ECHOED.items() if each[0] in framework.plays
+    ]
+
+
+def test_what_a_websocket_is_sent_from_elsewhere_is_a_sending(service):
+    sent, listening = make("OrderPlaced"), []
+
+    async def listen(request):
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        listening.append(socket)
+        return await socket.receive() and socket
+
+    async def tell(request):
+        for socket in listening:
+            await socket.send_str(sent.body.decode())
+        return web.Response()
+
+    application = web.Application()
+    application.router.add_get("/listen", listen)
+    application.router.add_post("/tell", tell)
+    with (
+        in_thread(own.serve_aiohttp, application) as port,
+        connect(f"ws://127.0.0.1:{port}/listen", compression=None, proxy=None) as socket,
+    ):
+        fence(port)
+        client = Client(port)
+        with contextlib.closing(client):
+            client.send(head("tell", length=0))
+            assert client.answer() == 200
+        assert socket.recv(PATIENCE) == sent.body.decode()
+    assert [record.envelope.id for record in service.envelopes()] == [sent.id]
+    assert [(span.name, span.kind.name) for span in service.spans()] == [
+        ("send OrderPlaced", "PRODUCER")
     ]

@@ -49,11 +49,9 @@ def hand_in(headers: Pairs) -> None:
         current.hand_in()
 
 
-def note_caught(error: BaseException) -> None:
-    """Note what the application raised here, where the framework answers in its stead."""
-    current = _current.get()
-    if current is not None:
-        current.caught(error)
+def current_of_either() -> Exchange | Conversation | None:
+    """Whichever of the two there is in this thread or task."""
+    return _current.get()
 
 
 class Exchange:
@@ -170,7 +168,7 @@ class Exchange:
             self._deliver()
 
     def caught(self, error: BaseException) -> None:
-        """As `note_caught`."""
+        """Note what the application raised, where the framework answers in its stead."""
         self._caught = error
 
     def goes_on(self) -> None:
@@ -320,7 +318,7 @@ class Conversation:
         return self._instrumenter.send(Message(self.channel(), body), self._adapter)
 
     def caught(self, error: BaseException) -> None:
-        """As `note_caught`."""
+        """Note what the application raised, where the framework answers in its stead."""
         self._caught = error
 
     def end(self, error: BaseException | None, _: int = 0) -> None:

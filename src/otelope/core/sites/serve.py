@@ -20,7 +20,7 @@ from otelope.core.exchange import (
     Exchange,
     Pairs,
     current_exchange,
-    note_caught,
+    current_of_either,
 )
 from otelope.core.guard import guard
 from otelope.core.http import event_content, pairs_of
@@ -334,10 +334,12 @@ class Catch:
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
         def caught(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            with guard:
-                error = self.error(Call(wrapping.parameters, instance, args, kwargs))
-                if error is not None:
-                    note_caught(error)
+            current = current_of_either()
+            if current is not None:
+                with guard:
+                    error = self.error(Call(wrapping.parameters, instance, args, kwargs))
+                    if error is not None:
+                        current.caught(error)
             return wrapped(*args, **kwargs)
 
         return caught
