@@ -15,7 +15,7 @@ from otelope.model.identity import stitched_trace_id
 from tests.e2e import test_chains
 from tests.e2e.chain.traces import Chain
 from tests.e2e.servers.jaeger_answers import Span, awaited_spans
-from tests.e2e.test_chains import UNTRACEABLE, Sent, Style
+from tests.e2e.test_chains import HTTP, UNTRACEABLE, Sent, Style
 
 
 SAME_WITH_OTELOPE_IDS = Sent(foreign=False, via=UNTRACEABLE.via)
@@ -28,7 +28,7 @@ Shape = list[tuple[str, str, str, str]]
 @pytest.mark.parametrize(
     "style",
     [
-        pytest.param(Style("http", None), marks=pytest.mark.slow),
+        pytest.param(Style(f"http {HTTP[0]}", None), marks=pytest.mark.slow),
         pytest.param(Style("confluent poll", "kafka_server"), marks=pytest.mark.kafka),
     ],
     ids=lambda style: style.name,

@@ -36,7 +36,7 @@ def test_chains_are_whole_in_clickhouse_and_in_jaeger(
     backend.start_collector(*configurations)
     asked = (backend.endpoint, backend.start_api())
 
-    chains = test_chains._run(Style("http", None), "", asked, tmp_path)
+    chains = test_chains._run(Style(f"http {test_chains.HTTP[0]}", None), "", asked, tmp_path)
 
     for sent, chain in chains.items():
         test_chains._store_has_the_whole_tree(chain, f"{sent}\n{chain}")
