@@ -34,7 +34,8 @@ class EventStream:
             self._skips = True
             begun = begun[-1:]
         self._begun = begun
-        return [data for event in events if (data := _data_of(event))]
+        looked_at = (event for event in events if len(event) <= self._limit)
+        return [data for event in looked_at if (data := _data_of(event))]
 
 
 def _data_of(event: bytes) -> bytes:

@@ -49,8 +49,8 @@ def hand_in(headers: Pairs) -> None:
         current.hand_in()
 
 
-def current_of_either() -> Exchange | Conversation | None:
-    """Whichever of the two there is in this thread or task."""
+def current_handling() -> Exchange | Conversation | None:
+    """The request or the WebSocket that is handled in this thread or task; None outside of one."""
     return _current.get()
 
 
@@ -79,7 +79,7 @@ class Exchange:
 
     __slots__ = (
         "_answer",
-        "_answers",
+        "_answer_headers",
         "_batch",
         "_caught",
         "_channel",
@@ -122,7 +122,7 @@ class Exchange:
         self._delivery: Delivery | None = None
         self._channel = ""
         self._answer: list[bytes] | None = None
-        self._answers: Pairs = ()
+        self._answer_headers: Pairs = ()
         self._responds = False
         self.source: Any = None
         self._within = _current.get()
@@ -185,7 +185,7 @@ class Exchange:
         """Note the headers that the response begins with."""
         limit = self._wrapping.instrumenter.max_body_bytes
         if self._delivery is not None and event_content(headers, limit) is not None:
-            self._answer, self._answers, self._room = [], headers, limit
+            self._answer, self._answer_headers, self._room = [], headers, limit
 
     def answered(self, chunk: bytes, *, last: bool = False) -> None:
         """Note a part of the response; *last* where it ends with that."""
@@ -231,7 +231,7 @@ class Exchange:
 
     def _send(self, body: bytes) -> None:
         """Send what the response carries, unless it says again what came."""
-        wrapping, message = self._wrapping, Message(self._channel, body, self._answers)
+        wrapping, message = self._wrapping, Message(self._channel, body, self._answer_headers)
         envelope = wrapping.instrumenter.recognise(message, wrapping.adapter.carrier)
         if envelope is None or (self._delivery and self._delivery.handles(envelope.id)):
             return

@@ -74,7 +74,7 @@ def event_content_said(
         return None
     if encoding and encoding != "identity":
         return None
-    size = declared(length)
+    size = _declared(length)
     if limit is not None and size is not None and size > limit:
         return None
     return Content(size, batch)
@@ -103,7 +103,7 @@ def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return False
 
 
-def declared(length: str | None) -> int | None:
+def _declared(length: str | None) -> int | None:
     """A ``content-length`` as a number; None where it says none."""
     return int(length) if length and length.isdecimal() else None
 

@@ -20,7 +20,7 @@ from otelope.core.exchange import (
     Exchange,
     Pairs,
     current_exchange,
-    current_of_either,
+    current_handling,
 )
 from otelope.core.guard import guard
 from otelope.core.http import event_content, pairs_of
@@ -303,16 +303,12 @@ class Respond:
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
-        def respond(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            exchange = current_exchange()
-            if exchange is not None:
-                with guard:
-                    response = self.response(Call(wrapping.parameters, instance, args, kwargs))
-                    if response is not None:
-                        exchange.responds(response.headers, response.body, last=response.last)
-            return wrapped(*args, **kwargs)
+        return _noting(wrapping, current_exchange, self._note)
 
-        return respond
+    def _note(self, exchange: Exchange, call: Call) -> None:
+        response = self.response(call)
+        if response is not None:
+            exchange.responds(response.headers, response.body, last=response.last)
 
 
 @dataclass(frozen=True)
@@ -333,16 +329,29 @@ class Catch:
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
-        def caught(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            current = current_of_either()
-            if current is not None:
-                with guard:
-                    error = self.error(Call(wrapping.parameters, instance, args, kwargs))
-                    if error is not None:
-                        current.caught(error)
-            return wrapped(*args, **kwargs)
+        return _noting(wrapping, current_handling, self._note)
 
-        return caught
+    def _note(self, handling: Exchange | Conversation, call: Call) -> None:
+        error = self.error(call)
+        if error is not None:
+            handling.caught(error)
+
+
+def _noting(
+    wrapping: Wrapping,
+    current: Callable[[], Any],
+    note: Callable[[Any, Call], None],
+) -> Wrapper:
+    """Makes the call, having noted what it says where a request is handled."""
+
+    def noting(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+        handling = current()
+        if handling is not None:
+            with guard:
+                note(handling, Call(wrapping.parameters, instance, args, kwargs))
+        return wrapped(*args, **kwargs)
+
+    return noting
 
 
 @dataclass(frozen=True)
