@@ -7,12 +7,13 @@ Each makes an application with one route, whose body it hands on, and each kind 
 from __future__ import annotations
 
 import asyncio
+import json
 import socketserver
 import threading
 import time
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from wsgiref.simple_server import WSGIServer, make_server
 
 import uvicorn
@@ -168,72 +169,71 @@ def pyramid(path: str, receive: Receive) -> Any:
 
 
 def django(path: str, receive: Receive) -> Any:
+    _set_up_django()
+    from django.core.handlers.wsgi import WSGIHandler
     from django.http import HttpResponse
 
     def view(request: Any) -> Any:
         receive(request.body)
         return HttpResponse(status=204)
 
-    _configure(path, view)
-    from django.core.handlers.wsgi import WSGIHandler
-
+    _route(path, view)
     return WSGIHandler()
 
 
 def django_asgi(path: str, receive: Receive) -> Any:
+    _set_up_django()
+    from django.core.handlers.asgi import ASGIHandler
     from django.http import HttpResponse
 
     async def view(request: Any) -> Any:
         await receive(request.body)
         return HttpResponse(status=204)
 
-    _configure(path, view)
-    from django.core.handlers.asgi import ASGIHandler
-
+    _route(path, view)
     return ASGIHandler()
 
 
 def rest_framework(path: str, receive: Receive) -> Any:
-    _configure(path, lambda *_: None)
+    _set_up_django()
     from django.core.handlers.wsgi import WSGIHandler
-    from django.urls import path as route
     from rest_framework.decorators import api_view
     from rest_framework.response import Response
 
     @api_view(["POST"])
     def view(request: Any) -> Any:
-        import json
-
-        # DRF has read and parsed it; the view may not ask for the body again.
+        # It has read and parsed the body; the view may not ask for that again.
         receive(json.dumps(request.data).encode())
         return Response(status=204)
 
-    from django.conf import settings
-
-    settings.ROOT_URLCONF.urlpatterns = [route(path[1:], view)]
+    _route(path, view)
     return WSGIHandler()
 
 
 class _Urls:
-    """What ROOT_URLCONF may be."""
+    """What ROOT_URLCONF may be: anything that has patterns and a hash."""
 
-    def __init__(self, urlpatterns: list[Any]) -> None:
-        self.urlpatterns = urlpatterns
+    urlpatterns: ClassVar[list[Any]] = []
 
 
-def _configure(path: str, view: Any) -> None:
+def _set_up_django() -> None:
     import django
 
     from django.conf import settings
-    from django.urls import path as route
 
     settings.configure(
         ALLOWED_HOSTS=["*"],
         SECRET_KEY="none",
-        ROOT_URLCONF=_Urls([route(path[1:], view)]),
+        ROOT_URLCONF=_Urls,
         REST_FRAMEWORK={"UNAUTHENTICATED_USER": None, "DEFAULT_AUTHENTICATION_CLASSES": []},
     )
     django.setup()
+
+
+def _route(path: str, view: Any) -> None:
+    from django.urls import path as route
+
+    _Urls.urlpatterns.append(route(path[1:], view))
 
 
 def sanic(path: str, receive: Receive) -> Any:
