@@ -65,7 +65,11 @@ class Codecs:
             (self._headers.cloudevent(headers, carrier, found, payload) if found else None)
             or self._json.decode(body)
             or (self._tasks.decode(headers, carrier, body) if headers else None)
-            or self._headers.envelope(headers, carrier, found, properties, payload)
+            or (
+                self._headers.envelope(headers, carrier, found, properties, payload)
+                if found or properties
+                else None
+            )
         )
 
     def candidates(self, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Any]:

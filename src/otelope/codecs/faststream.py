@@ -11,7 +11,7 @@ import msgspec
 SIGNATURE = b"\x89BIN\r\n\x1a\n"
 _VERSION = b"\x00\x01"
 _PLACES = struct.Struct(">II")  # where the headers begin, and where the body does
-_MARKS = (b'"data"', b'"headers"')
+_BEGINNINGS = (b'{"data"', b'{"headers"')
 
 
 class _Object(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -31,7 +31,7 @@ def unwrapped(body: bytes) -> bytes:
         if body[len(SIGNATURE) : start] != _VERSION or len(body) < start + _PLACES.size:
             return body
         return body[_PLACES.unpack_from(body, start)[1] :]
-    if body[:1] == b"{" and all(mark in body for mark in _MARKS):
+    if body.startswith(_BEGINNINGS):
         try:
             return _decode(body).data.encode()
         except _UNREADABLE:

@@ -17,9 +17,12 @@ _ID_LENGTH = 16
 _BATCH = "application/cloudevents-batch+json"
 _TYPE, _LENGTH, _ENCODING = b"content-type", b"content-length", b"content-encoding"
 _EVENT = b"ce-id"
-_LOOKED_AT = frozenset((_TYPE, _LENGTH, _ENCODING, _EVENT))
+_AS_IT_IS = ("identity", b"identity")
 _STREAM = b"text/event-stream"
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+Word = str | bytes
 
 
 class Content(NamedTuple):
@@ -45,19 +48,21 @@ def event_content(
         headers: As pairs of bytes, names in any case.
         limit: The largest declared length that is looked at, in bytes.
     """
-    said = {lower: value for name, value in headers if (lower := name.lower()) in _LOOKED_AT}
-    media_type = str(said.get(_TYPE, b""), "latin-1")
-    if _EVENT not in said and not _json_of(media_type)[0]:
+    said = dict(headers)
+    # Servers write names in small letters: looking takes 0.2 µs, making them so 0.6.
+    if not b"".join(said).islower():
+        said = {name.lower(): value for name, value in said.items()}
+    media_type, event_id = said.get(_TYPE, b""), said.get(_EVENT)
+    if event_id is None and not _json_of(media_type)[0]:
         return None
-    length, encoding = (str(said.get(name, b""), "latin-1") for name in (_LENGTH, _ENCODING))
-    return event_content_said(media_type, length, encoding, said.get(_EVENT), limit)
+    return event_content_said(media_type, said.get(_LENGTH), said.get(_ENCODING), event_id, limit)
 
 
 def event_content_said(
-    media_type: str | None,
-    length: str | None,
-    encoding: str | None,
-    event_id: str | bytes | None,
+    media_type: Word | None,
+    length: Word | None,
+    encoding: Word | None,
+    event_id: Word | None,
     limit: int | None = None,
 ) -> Content | None:
     """
@@ -72,7 +77,7 @@ def event_content_said(
     json, batch = _json_of(media_type) if media_type else (False, False)
     if not json and not event_id:
         return None
-    if encoding and encoding != "identity":
+    if encoding and encoding not in _AS_IT_IS:
         return None
     size = _declared(length)
     if limit is not None and size is not None and size > limit:
@@ -81,9 +86,9 @@ def event_content_said(
 
 
 @functools.lru_cache(maxsize=64)  # a service sees few of them
-def _json_of(media_type: str) -> tuple[bool, bool]:
+def _json_of(media_type: Word) -> tuple[bool, bool]:
     """Whether it is of JSON, and of a batch of CloudEvents (their HTTP binding, 3.3)."""
-    kind = media_type.partition(";")[0].strip().lower()
+    kind = _text(media_type).partition(";")[0].strip().lower()
     return kind == "application/json" or kind.endswith("+json"), kind == _BATCH
 
 
@@ -103,9 +108,13 @@ def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     return False
 
 
-def _declared(length: str | None) -> int | None:
+def _declared(length: Word | None) -> int | None:
     """A ``content-length`` as a number; None where it says none."""
-    return int(length) if length and length.isdecimal() else None
+    return int(length) if length and length.isascii() and length.isdigit() else None
+
+
+def _text(word: Word) -> str:
+    return word if isinstance(word, str) else str(word, "latin-1")
 
 
 def pairs_of(headers: Any, encoding: str = "latin-1") -> list[tuple[bytes, bytes]]:

@@ -58,10 +58,12 @@ def test_channel_where_the_route_says_no_path():
         ({"content-type": "application/cloudevents+json"}, True),
         ({"content-type": "text/html"}, False),
         ({"content-type": "text/html", "ce-id": "1"}, True),
+        ({"content-type": "text/html", "Ce-Id": "1"}, True),
         ({"content-type": "application/json", "content-encoding": "gzip"}, False),
         ({"content-type": "application/json", "content-encoding": "identity"}, True),
         ({"content-type": "application/json", "content-length": "100"}, True),
         ({"content-type": "application/json", "content-length": "101"}, False),
+        ({"content-type": "application/json", "content-length": "many"}, True),
     ],
 )
 def test_bodies_that_are_looked_at(headers, looked_at):

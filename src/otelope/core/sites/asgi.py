@@ -25,6 +25,10 @@ AsgiSend = Callable[[Event], Awaitable[None]]
 _ARGUMENTS = 3  # scope, receive and send
 
 
+def _in_order(scope: Scope, receive: AsgiReceive, send: AsgiSend) -> Any:
+    return scope, receive, send
+
+
 def _said_by_scope(scope: Scope) -> str | None:
     """The template as Starlette and FastAPI tell it."""
     template = getattr(scope.get("route"), "path", None)
@@ -59,23 +63,38 @@ class Asgi:
             # for one that makes the application.
             if len(args) + len(kwargs) != _ARGUMENTS:
                 return wrapped(*args, **kwargs)
-            return serve(wrapped, *args, **kwargs)
-
-        def serve(wrapped: Wrapper, scope: Scope, receive: AsgiReceive, send: AsgiSend) -> Any:
+            scope, receive, send = _in_order(*args, **kwargs) if kwargs else args
             open_: Callable[[], _Passing] | None = None
             with guard:
-                if scope["type"] == "websocket":
-                    open_ = partial(self._socket, wrapping, scope, receive, send)
-                elif scope["type"] == "http":
-                    send = _Response(self, wrapping, scope, send).send
+                kind = scope["type"]
+                if kind == "http":
+                    send = self._watched(wrapping, scope, send)
                     content = event_content(scope["headers"], limit)
                     if content is not None:
                         open_ = partial(self._request, wrapping, scope, content, receive, send)
+                elif kind == "websocket":
+                    open_ = partial(self._socket, wrapping, scope, receive, send)
             if open_ is None:
                 return wrapped(scope, receive, send)
             return _passed(open_, wrapped, scope, receive, send)
 
         return run
+
+    def _watched(self, wrapping: Wrapping, scope: Scope, send: AsgiSend) -> AsgiSend:
+        """What sends a response, and looks whether it is a stream of server-sent events."""
+        begun, passes = False, send
+
+        # Each request is sent by it: what it answers is awaited, without a coroutine of its own.
+        def watched(event: Event) -> Awaitable[None]:
+            nonlocal begun, passes
+            if not begun:
+                with guard:
+                    begun = event["type"] == "http.response.start"
+                    if begun and is_event_stream(event.get("headers", ())):
+                        passes = _EventStreamResponse(self, wrapping, scope, send).send
+            return passes(event)
+
+        return watched
 
     def _socket(
         self, wrapping: Wrapping, scope: Scope, receive: AsgiReceive, send: AsgiSend
@@ -148,13 +167,16 @@ class _Request:
                     self._exchange.abandon()
         return event
 
-    async def send(self, event: Event) -> None:
-        starts = event["type"] == "http.response.start"
-        if starts:
-            self._status = event.get("status", 0)
-        if not self._exchange.delivered:
-            await self._send(event)
-            return
+    def send(self, event: Event) -> Awaitable[None]:
+        starts = False
+        with guard:
+            starts = event["type"] == "http.response.start"
+            if starts:
+                self._status = event.get("status", 0)
+        # As `Asgi._watched`, for all that carry no envelope.
+        return self._answer(event, starts) if self._exchange.delivered else self._send(event)
+
+    async def _answer(self, event: Event, starts: bool) -> None:  # noqa: FBT001 - it does, or not
         with guard:
             if starts:
                 self._exchange.answers(event.get("headers", ()))
@@ -170,10 +192,8 @@ class _Request:
         self._exchange.end(error, self._status)
 
 
-class _Response:
-    """A response, which may be a stream of server-sent events, each perhaps an envelope."""
-
-    __slots__ = ("_adapter", "_instrumenter", "_scope", "_send", "_site", "_stream")
+class _EventStreamResponse:
+    """A response that is a stream of server-sent events, each perhaps an envelope."""
 
     def __init__(self, site: Asgi, wrapping: Wrapping, scope: Scope, send: AsgiSend) -> None:
         self._site = site
@@ -181,16 +201,9 @@ class _Response:
         self._scope = scope
         self._send = send
         self._adapter = bare(wrapping.adapter)
-        self._stream: EventStream | None = None
+        self._stream = EventStream(self._instrumenter.max_body_bytes)
 
     async def send(self, event: Event) -> None:
-        if event["type"] == "http.response.start":
-            with guard:
-                if is_event_stream(event.get("headers", ())):
-                    self._stream = EventStream(self._instrumenter.max_body_bytes)
-        if self._stream is None:
-            await self._send(event)
-            return
         with Together() as together:
             with guard:
                 for data in self._stream.passed(event.get("body", b"")):
