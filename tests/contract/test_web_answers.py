@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
+import urllib.error
+import urllib.request
 
 from urllib.parse import urlsplit
 
 import aiohttp.web
 import flask
+import httpx
 import pytest
 import quart
 import sanic
 import tornado.web
+import urllib3
 
 from starlette.applications import Starlette
 from starlette.responses import Response, StreamingResponse
@@ -27,6 +32,7 @@ from tests.contract.drivers import aiohttp_server as aiohttp_driver
 from tests.contract.drivers import sanic as sanic_driver
 from tests.contract.drivers import tornado as tornado_driver
 from tests.contract.own import in_thread
+from tests.service import failed
 
 
 JSON = "application/json"
@@ -186,6 +192,58 @@ def test_events_of_a_batch_are_delivered_together(service, post, framework):
     assert [(d.envelope.id, d.outcome) for d in service.deliveries()] == [
         (each.id, "ok") for each in sent
     ]
+
+
+def by_aiohttp(url, body, headers):
+    async def send():
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(url, data=body, headers=headers) as answer,
+        ):
+            await answer.read()
+
+    asyncio.run(send())
+
+
+def by_httpx(url, body, headers):
+    httpx.post(url, content=body, headers=headers, trust_env=False)
+
+
+def by_urllib(url, body, headers):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with contextlib.suppress(urllib.error.HTTPError):
+        opener.open(urllib.request.Request(url, body, headers), timeout=20)  # noqa: S310 - http only
+
+
+def by_urllib3(url, body, headers):
+    urllib3.PoolManager().request("POST", url, body=body, headers=headers, retries=False)
+
+
+@pytest.mark.parametrize("send", [by_aiohttp, by_httpx, by_urllib, by_urllib3])
+@pytest.mark.parametrize("size", [1, 3])
+def test_events_of_a_batch_are_sent_each_by_itself(service, web_server, send, size):
+    sent, came = [make() for _ in range(size)], []
+
+    async def refuse(request):
+        came.append((await request.body(), request.headers.get("traceparent")))
+        return Response(status_code=503)
+
+    web_server.site.application = Starlette(routes=[Route("/orders", refuse, methods=["POST"])])
+    web_server.site.passed = 0
+    web_server.site.between = service.forget  # as another process
+    body = json.dumps([cloud_event(each) for each in sent]).encode()
+    send(f"{web_server.address}/orders", body, {"Content-Type": BATCH})
+    web_server.site.wait(1)
+    # Headers are of the request: they cannot say where each of several stands.
+    ((got, traceparent),) = came
+    assert got == body
+    assert (traceparent is None) is (size > 1)
+    ids = [each.id for each in sent]
+    records = [(r.envelope.id, r.channel, r.recorded_by) for r in service.envelopes()]
+    assert records[:size] == [(each, "/orders", "sender") for each in ids]
+    # Who gets them has not heard that they are recorded.
+    assert records[size:] == [(each, "/orders", "receiver") for each in ids if size > 1]
+    assert sorted(failed(service)) == sorted([(each, "503") for each in ids] * 2)
 
 
 @EACH

@@ -12,14 +12,12 @@ from typing import Any
 from otelope.core.adapter import Adapter
 from otelope.core.carriers import BARE
 from otelope.core.guard import guard
-from otelope.core.http import SERVER_ERROR, Content, batched, event_content
+from otelope.core.http import SERVER_ERROR, Content, Pairs, batched, event_content
 from otelope.core.message import Message
 from otelope.core.operation import Delivery
 from otelope.core.sender import Sending
 from otelope.core.sites.wrapping import Wrapping
 
-
-Pairs = Sequence[tuple[bytes, bytes]]
 
 # The request that is handled in this thread or task.
 _current: ContextVar[Exchange | Conversation | None] = ContextVar("otelope.exchange", default=None)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
+
+from otelope.core.message import Message
 
 
 SERVER_ERROR = 500
@@ -22,6 +24,7 @@ _STREAM = b"text/event-stream"
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 
+Pairs = Sequence[tuple[bytes, bytes]]
 Word = str | bytes
 
 
@@ -92,12 +95,34 @@ def _json_of(media_type: Word) -> tuple[bool, bool]:
     return kind == "application/json" or kind.endswith("+json"), kind == _BATCH
 
 
-def batched(body: bytes) -> list[bytes]:
+def batched(body: bytes | str) -> list[bytes]:
     """The events of a batch; none where it is malformed, as the application will say."""
     try:
         return [bytes(element) for element in _elements.decode(body)]
     except msgspec.DecodeError:
         return []
+
+
+def messages_of(
+    path: Callable[[], str], body: Any, headers: Pairs, said: Pairs | None = None
+) -> list[Message]:
+    """
+    What a client's request carries: one message, the events of a batch, or nothing.
+
+    Args:
+        path: As requested; asked where it carries anything.
+        body: Bytes or text. Anything else is still to be read or generated: that is the
+            application's to iterate, once.
+        headers: Its own, as pairs of bytes.
+        said: Those with all that the client adds.
+    """
+    content = event_content(said or headers) if isinstance(body, bytes | str) else None
+    if content is None:
+        return []
+    channel = route(path())
+    return [
+        Message(channel, each, headers) for each in (batched(body) if content.batch else [body])
+    ]
 
 
 def is_event_stream(headers: Iterable[tuple[bytes, bytes]]) -> bool:

@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import HTTP
-from otelope.core.http import error_of_answer, event_content, pairs_of, route, text_of
+from otelope.core.http import error_of_answer, messages_of, pairs_of, text_of
 from otelope.core.message import Message
-from otelope.core.sites import Send
+from otelope.core.sites import send_request
 
 
 _ENCODING = "utf-8"  # of header values, where others have Latin-1
 
 
-def requested(call: Call) -> Message | None:
-    # What is still to be read or generated is the application's to iterate, once.
+def requested(call: Call) -> list[Message]:
+    # What is still to be generated is the application's to iterate, once.
     if isinstance(call["headers"], Iterator):
-        return None
+        return []
     session, headers = call.instance, pairs_of(call["headers"], _ENCODING)
     body, said = call["data"], [*pairs_of(session.headers, _ENCODING), *headers]
     if call["json"] is not None:
         # By the application's own function; 3.14 has one for bytes too.
         serialize = getattr(session, "_json_serialize_bytes", None) or session.json_serialize
         body, said = serialize(call["json"]), [(b"content-type", b"application/json"), *said]
-    if not isinstance(body, bytes | str) or not event_content(said):
-        return None
-    url = session._build_url(call["str_or_url"])  # noqa: SLF001 - below the session's base
-    return Message(route(url.path), body, headers)
+    url = partial(session._build_url, call["str_or_url"])  # noqa: SLF001 - below the session's base
+    return messages_of(lambda: url().path, body, headers, said)
 
 
 def stamped(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
@@ -43,6 +42,6 @@ def answered(response: Any) -> str | None:
 ADAPTER = Adapter(
     system="http",
     carrier=HTTP,
-    sites=(Send("aiohttp.client:ClientSession._request", requested, stamped, answered),),
+    sites=(send_request("aiohttp.client:ClientSession._request", requested, stamped, answered),),
     contrib="opentelemetry.instrumentation.aiohttp_client:AioHttpClientInstrumentor",
 )

@@ -7,18 +7,17 @@ import httpx
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import HTTP
-from otelope.core.http import error_of_answer, event_content, route
+from otelope.core.http import error_of_answer, messages_of
 from otelope.core.message import Message
-from otelope.core.sites import Send
+from otelope.core.sites import send_request
 
 
-def requested(call: Call) -> Message | None:
+def requested(call: Call) -> list[Message]:
     request = call["request"]
-    # A body that is still to be generated is the application's to iterate, once.
-    if not isinstance(request.stream, httpx.ByteStream) or not event_content(request.headers.raw):
-        return None
     # Not its content, which a request that follows a redirect has not read.
-    return Message(route(request.url.path), b"".join(request.stream), request.headers.raw)
+    whole = isinstance(request.stream, httpx.ByteStream)
+    body = b"".join(request.stream) if whole else None
+    return messages_of(lambda: request.url.path, body, request.headers.raw)
 
 
 def stamped(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
@@ -42,10 +41,12 @@ ADAPTER = Adapter(
     system="http",
     carrier=HTTP,
     sites=(
-        Send("httpx:HTTPTransport.handle_request", requested, stamped, answered),
-        Send("httpx:AsyncHTTPTransport.handle_async_request", requested, stamped, answered),
-        Send("httpx:WSGITransport.handle_request", requested, stamped, answered),
-        Send("httpx:ASGITransport.handle_async_request", requested, stamped, answered),
+        send_request("httpx:HTTPTransport.handle_request", requested, stamped, answered),
+        send_request(
+            "httpx:AsyncHTTPTransport.handle_async_request", requested, stamped, answered
+        ),
+        send_request("httpx:WSGITransport.handle_request", requested, stamped, answered),
+        send_request("httpx:ASGITransport.handle_async_request", requested, stamped, answered),
     ),
     contrib="opentelemetry.instrumentation.httpx:HTTPXClientInstrumentor",
 )

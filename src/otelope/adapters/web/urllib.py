@@ -10,18 +10,15 @@ from urllib.parse import urlsplit
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import HTTP
-from otelope.core.http import error_of_answer, event_content, pairs_of, route, text_of
+from otelope.core.http import error_of_answer, messages_of, pairs_of, text_of
 from otelope.core.message import Message
-from otelope.core.sites import Send
+from otelope.core.sites import send_request
 
 
-def requested(call: Call) -> Message | None:
+def requested(call: Call) -> list[Message]:
     request = call["req"]
     headers = pairs_of(dict(request.header_items()))
-    # What is still to be read or generated is the application's to iterate, once.
-    if not isinstance(request.data, bytes) or not event_content(headers):
-        return None
-    return Message(route(urlsplit(request.selector).path), request.data, headers)
+    return messages_of(lambda: urlsplit(request.selector).path, request.data, headers)
 
 
 def stamped(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
@@ -38,6 +35,8 @@ def answered(response: HTTPResponse) -> str | None:
 ADAPTER = Adapter(
     system="http",
     carrier=HTTP,
-    sites=(Send("urllib.request:AbstractHTTPHandler.do_open", requested, stamped, answered),),
+    sites=(
+        send_request("urllib.request:AbstractHTTPHandler.do_open", requested, stamped, answered),
+    ),
     contrib="opentelemetry.instrumentation.urllib:URLLibInstrumentor",
 )

@@ -10,17 +10,13 @@ from urllib3 import HTTPHeaderDict
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
 from otelope.core.carriers import HTTP
-from otelope.core.http import error_of_answer, event_content, pairs_of, route, text_of
+from otelope.core.http import error_of_answer, messages_of, pairs_of, text_of
 from otelope.core.message import Message
-from otelope.core.sites import Send
+from otelope.core.sites import send_request
 
 
-def requested(call: Call) -> Message | None:
-    body, headers = call["body"], pairs_of(call["headers"])
-    # What is still to be read or generated is the application's to iterate, once.
-    if not isinstance(body, bytes | str) or not event_content(headers):
-        return None
-    return Message(route(urlsplit(call["url"]).path), body, headers)
+def requested(call: Call) -> list[Message]:
+    return messages_of(lambda: urlsplit(call["url"]).path, call["body"], pairs_of(call["headers"]))
 
 
 def stamped(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
@@ -38,7 +34,7 @@ ADAPTER = Adapter(
     system="http",
     carrier=HTTP,
     sites=(
-        Send(
+        send_request(
             "urllib3.connectionpool:HTTPConnectionPool._make_request", requested, stamped, answered
         ),
     ),

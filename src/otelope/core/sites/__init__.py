@@ -5,7 +5,7 @@ from __future__ import annotations
 from otelope.core.sites.handle import Fail, Handle, Process, Within
 from otelope.core.sites.operations import Operations
 from otelope.core.sites.receive import Iterate, Receive, Settle
-from otelope.core.sites.send import Send, SendMany
+from otelope.core.sites.send import Send, SendMany, send_request
 from otelope.core.sites.wrapping import Wrapping
 
 
@@ -21,4 +21,5 @@ __all__ = [
     "Settle",
     "Within",
     "Wrapping",
+    "send_request",
 ]

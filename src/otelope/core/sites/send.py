@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -208,3 +209,28 @@ class SendMany:
         with guard:
             together.answer(self.answered(answer, call))
         return answer
+
+
+def send_request(
+    target: str,
+    messages: Callable[[Call], Sequence[Message]],
+    stamp: Callable[[Call, Any], None],
+    answered: Callable[[Any], str | None],
+) -> SendMany:
+    """
+    A call that sends a request of HTTP: one message, or several that have no headers of their own.
+
+    Args:
+        target: ``module:Class.method``.
+        messages: What is sent.
+        stamp: Puts headers into the call.
+        answered: The error that the response says of all, else None.
+    """
+
+    def stamp_one(call: Call, stamps: Sequence[Any]) -> None:
+        if len(stamps) == 1:
+            stamp(call, stamps[0])
+
+    return SendMany(
+        target, messages, stamp_one, lambda answer, _: itertools.repeat(answered(answer))
+    )

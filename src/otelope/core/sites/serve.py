@@ -18,12 +18,11 @@ from otelope.core.carriers import HTTP
 from otelope.core.exchange import (
     Conversation,
     Exchange,
-    Pairs,
     current_exchange,
     current_handling,
 )
 from otelope.core.guard import guard
-from otelope.core.http import event_content, pairs_of
+from otelope.core.http import Pairs, event_content, pairs_of
 from otelope.core.sites.wrapping import Wrapping
 
 
