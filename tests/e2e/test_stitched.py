@@ -13,9 +13,11 @@ import pytest
 from examples.running import environments
 from otelope.model.identity import stitched_trace_id
 from tests.e2e import test_chains
+from tests.e2e.chain import transports
+from tests.e2e.chain.runs import Run
 from tests.e2e.chain.traces import Chain
 from tests.e2e.servers.jaeger_answers import Span, awaited_spans
-from tests.e2e.test_chains import HTTP, UNTRACEABLE, Sent, Style
+from tests.e2e.test_chains import UNTRACEABLE, Sent
 
 
 SAME_WITH_OTELOPE_IDS = Sent(foreign=False, via=UNTRACEABLE.via)
@@ -26,22 +28,25 @@ Shape = list[tuple[str, str, str, str]]
 
 @pytest.mark.pipeline
 @pytest.mark.parametrize(
-    "style",
+    "run",
     [
-        pytest.param(Style(f"http {HTTP[0]}", None), marks=pytest.mark.slow),
-        pytest.param(Style("confluent poll", "kafka_server"), marks=pytest.mark.kafka),
+        pytest.param(
+            Run(None, transports.gateway, ("http fastapi httpx", "http starlette httpx")),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(Run("kafka", transports.kafka, ("confluent poll",)), marks=pytest.mark.kafka),
     ],
-    ids=lambda style: style.name,
+    ids=lambda run: run.name,
 )
 def test_it_has_the_shape_of_the_same_chain_with_otelope_ids(
-    style: Style,
+    run: Run,
     jaeger_server,
     otelope_up: tuple[str, str],
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ):
-    address = request.getfixturevalue(style.server) if style.server else ""
-    chains = test_chains._run(style, address, otelope_up, tmp_path)
+    address = request.getfixturevalue(f"{run.server}_server") if run.server else None
+    chains = test_chains._run(run, address, otelope_up, tmp_path)
     whole, pieces = chains[SAME_WITH_OTELOPE_IDS], chains[UNTRACEABLE]
     assert len(whole.pieces()) == 1 < len(pieces.pieces())
     root = pieces.nodes[0]["id"]

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from otelope.adapters.table import TABLE
-from tests.e2e.test_chains import STYLES
+from tests.e2e.chain.runs import RUNS
 
 
 # Several clients stand on one server, and a chain's style names the client.
 SERVERS = {
-    "a stand-in for Pulsar": "pulsar_server",
-    "a stand-in for Service Bus": "servicebus_server",
-    "Apache Kafka": "kafka_server",
-    "Google's pstest server": "pubsub_server",
-    "Mosquitto": "mqtt_server",
-    "moto's server": "aws_server",
-    "NATS": "nats_server",
-    "RabbitMQ": "rabbitmq_server",
-    "Redis": "redis_server",
+    "a stand-in for Pulsar": "pulsar",
+    "a stand-in for Service Bus": "servicebus",
+    "Apache Kafka": "kafka",
+    "Google's pstest server": "pubsub",
+    "Mosquitto": "mqtt",
+    "moto's server": "aws",
+    "NATS": "nats",
+    "RabbitMQ": "rabbitmq",
+    "Redis": "redis",
 }
 NAMES = {"confluent_kafka": "confluent", "redis_streams": "redis"}
 BROKERS = [row for row in TABLE if row.name.startswith("brokers.")]
@@ -28,8 +28,7 @@ BROKERS = [row for row in TABLE if row.name.startswith("brokers.")]
 def test_chains_run_on_the_servers_that_a_row_names(row):
     name = row.name.rpartition(".")[2]
     library = NAMES.get(name, name)
-    styles = [each.values[0] for each in STYLES]
-    ran_on = {style.server for style in styles if style.name.partition(" ")[0] == library}
+    ran_on = {run.server for run in RUNS for style in run.styles if style.split()[0] == library}
     assert ran_on == {SERVERS[server] for server in row.proven_on.split(", ")}
 
 

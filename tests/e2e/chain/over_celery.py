@@ -12,7 +12,6 @@ from celery import Celery
 
 
 def run(work: Any, mode: str) -> None:
-    pool, _, _ = mode.partition(" ")
     app = Celery("chain", broker=work.broker)
     app.conf.update(task_ignore_result=True, broker_connection_retry_on_startup=True)
 
@@ -34,4 +33,4 @@ def run(work: Any, mode: str) -> None:
     # One of a pool, as what was received by another process is not remembered in this one.
     few = ["--concurrency=1", "--without-gossip", "--without-mingle", "--loglevel=WARNING"]
     own = [f"--queues={work.inbox}", f"--hostname={work.inbox}@localhost"]
-    app.worker_main(["worker", f"--pool={pool}", *few, *own])
+    app.worker_main(["worker", f"--pool={mode}", *few, *own])

@@ -19,9 +19,8 @@ def run(work: Any, mode: str) -> None:
             _send(work, work.due(), "httpx")
             time.sleep(0.1)
         return
-    # The framework of orders and shop, that of payments, and the client of all.
-    first, second, client = mode.split()
-    framework = FRAMEWORKS[second if work.service == "payments" else first]
+    name, client = mode.split()
+    framework = FRAMEWORKS[name]
     app = framework.application(f"/{work.inbox}", _receiving(work, client, framework.asynchronous))
     starting = threading.Thread(target=_send, args=(work, work.first(), "httpx"))
     starting.start()

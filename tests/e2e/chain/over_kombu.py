@@ -33,8 +33,7 @@ def run(work: Any, mode: str) -> None:
             message.ack()
 
         receive = {"callback": _called, "on_message": _called, "simple": _simple, "get": _got}
-        how, _, _ = mode.partition(" ")
-        receive[how](work, connection, handle, how)
+        receive[mode](work, connection, handle, mode)
 
 
 def _called(work: Any, connection: Any, handle: Any, mode: str) -> None:

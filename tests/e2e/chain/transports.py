@@ -526,13 +526,13 @@ def arq(url: str, run: str) -> Iterator[str]:
 
 
 @contextmanager
-def gateway(run: str, url_of: Callable[[str], str]) -> Iterator[str]:
+def gateway(url_of: Callable[[str], str], run: str) -> Iterator[str]:
     """
     A reverse proxy; below ``/CHANNEL.bare`` it passes on no header but the content's type.
 
     Args:
-        run: What the channels' names begin with.
         url_of: The URL of a service; may wait until the service is ready.
+        run: What the channels' names begin with.
     """
 
     class Proxy(BaseHTTPRequestHandler):

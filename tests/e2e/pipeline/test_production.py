@@ -14,11 +14,13 @@ import httpx
 import pytest
 
 from tests.e2e import test_chains
+from tests.e2e.chain import transports
+from tests.e2e.chain.runs import Run
 from tests.e2e.chain.traces import ENVELOPE_ID, Chain
 from tests.e2e.pipeline.backend import Backend
 from tests.e2e.servers.jaeger_answers import Span, awaited_spans, spans_of
 from tests.e2e.servers.jaeger_server import Jaeger
-from tests.e2e.test_chains import UNTRACEABLE, Sent, Style
+from tests.e2e.test_chains import UNTRACEABLE, Sent
 
 
 pytestmark = pytest.mark.pipeline
@@ -36,7 +38,8 @@ def test_chains_are_whole_in_clickhouse_and_in_jaeger(
     backend.start_collector(*configurations)
     asked = (backend.endpoint, backend.start_api())
 
-    chains = test_chains._run(Style(f"http {test_chains.HTTP[0]}", None), "", asked, tmp_path)
+    run = Run(None, transports.gateway, ("http fastapi httpx", "http starlette httpx"))
+    chains = test_chains._run(run, None, asked, tmp_path)
 
     for sent, chain in chains.items():
         test_chains._store_has_the_whole_tree(chain, f"{sent}\n{chain}")
