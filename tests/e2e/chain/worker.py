@@ -19,6 +19,7 @@ import time
 
 from collections.abc import Coroutine, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -52,6 +53,7 @@ class Work:
         run: str,
         service: str,
         outbox: str,
+        ended: str,
         first: list[dict[str, Any]],
     ) -> None:
         self.style = style
@@ -62,6 +64,7 @@ class Work:
         self._run = run
         self._first = first
         self._outbox = outbox
+        self._ended = Path(ended)
         signal.signal(signal.SIGTERM, self._stop)
 
     @property
@@ -82,6 +85,8 @@ class Work:
         """What to send because of a message."""
         received = json.loads(body)
         if received["type"] not in NEXT:
+            with self._ended.open("a") as ended:
+                ended.write(f"{received['id']}\n")
             return []
         follows, receiver = NEXT[received["type"]]
         foreign = received["payload"]["foreign"]
