@@ -174,15 +174,22 @@ RUNS = [
         )
         for run in _runs(server, carrier, *styles)
     ),
-    *_runs(
-        None,
-        transports.gateway,
-        *("http fastapi httpx", "http litestar aiohttp", "http sanic httpx"),
-        *("http tornado aiohttp", "http django_asgi httpx", "http rest_framework requests"),
-        *("http starlette aiohttp", "http quart httpx", "http aiohttp aiohttp"),
-        *("http django urllib", "http fastapi_blocking urllib3", "http falcon httpx"),
-        # At shop, which uses no client.
-        *("http falcon_asgi httpx", "http flask httpx", "http pyramid httpx", "http bottle httpx"),
+    # Every client with FastAPI, every framework with HTTPX, and both services react.
+    *(
+        run
+        for frameworks in (
+            ("fastapi httpx", "litestar httpx"),
+            ("fastapi aiohttp", "sanic httpx"),
+            ("fastapi_blocking requests", "tornado httpx"),
+            ("fastapi_blocking urllib3", "django_asgi httpx"),
+            ("fastapi_blocking urllib", "rest_framework httpx"),
+            ("starlette httpx", "quart httpx"),
+            ("aiohttp httpx", "django httpx"),
+            ("falcon httpx", "falcon_asgi httpx"),
+            ("flask httpx", "pyramid httpx"),
+            ("bottle httpx",),
+        )
+        for run in _runs(None, transports.gateway, *_each("http {}", frameworks))
     ),
 ]
 # A process for each message: what another has sent, it does not know.
