@@ -15,6 +15,11 @@ from examples.running.ports import free_port
 from tests.e2e.servers.processes import Missing, running
 
 
+# By its name: beside its file, what is called moto is not the library.
+PROGRAM = "tests.e2e.servers.moto_program"
+ROOT = Path(__file__).parents[3]
+
+
 @contextmanager
 def moto() -> Iterator[str]:
     """A fresh server; its address, ``http://127.0.0.1:port``."""
@@ -23,9 +28,9 @@ def moto() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="otelope-moto-") as name:
         port = free_port()
         with running(
-            [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+            [sys.executable, "-m", PROGRAM, "-H", "127.0.0.1", "-p", str(port)],
             log=Path(name) / "log",
             ready="Running on",
-            env=os.environ,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
         ):
             yield f"http://127.0.0.1:{port}"
