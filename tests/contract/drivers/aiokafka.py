@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from otelope.testing import Features, Got
 from otelope.testing.driver import bridge, run_in_loop
+from tests.contract.topics import make_topics
 
 
 SERVERS = ("kafka_mock", "kafka_server")
@@ -63,8 +64,10 @@ class Driver:
         return await producer.send_batch(batch=batch, topic=topic, partition=partition)
 
     async def send_bare(self, channel, body):
-        await self.send(self.call(f"{channel}.raw", body, {}))
-        await bridge(self, f"{channel}.raw", channel)
+        raw = f"{channel}.raw"
+        make_topics(self.address, [raw])
+        await self.send(self.call(raw, body, {}))
+        await bridge(self, raw, channel)
         self.between()
 
     async def send_in_vain(self, call):
@@ -75,14 +78,13 @@ class Driver:
                 await producer.send(**{**call, "partition": 99})
 
     async def drive(self, handlers, start, count):
-        async with self._producer() as producer:
-            for channel in handlers:
-                await producer.partitions_for(channel)  # makes the topic
+        make_topics(self.address, handlers)
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.address,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
             fetch_max_wait_ms=10,
+            retry_backoff_ms=5,
         )
         await consumer.start()
         try:
@@ -108,6 +110,7 @@ class Driver:
     async def _producer(self):
         producer = AIOKafkaProducer(
             bootstrap_servers=self.address,
+            retry_backoff_ms=5,
             max_batch_size=1_000_000,  # the mock cluster answers a fetch with one batch
         )
         await producer.start()

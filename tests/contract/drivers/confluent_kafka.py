@@ -12,6 +12,7 @@ import confluent_kafka
 
 from otelope.testing import Features, Got, run_inline
 from otelope.testing.driver import bridge, run_in_loop
+from tests.contract.topics import make_topics
 
 
 SERVERS = ("kafka_mock", "kafka_server")
@@ -34,6 +35,7 @@ class Driver:
         self.features = STYLES[style]
         self.between = lambda: None
         self.producer = None
+        self.under_way = 0
         self.run = run_in_loop if style.startswith("aio") else run_inline
 
     def destination(self, channel):
@@ -58,26 +60,29 @@ class Driver:
             else:  # key, partition, callback, on_delivery, timestamp, headers
                 producer.produce(topic, value, None, 0, None, None, 0, headers)
         assert producer.flush(10) == 0
+        self.under_way += len(calls)
         self.between()
 
     async def send_bare(self, channel, body):
-        await self.send(self.call(f"{channel}.raw", body, {}))
-        await bridge(self, f"{channel}.raw", channel)
+        raw = f"{channel}.raw"
+        make_topics(self.settings["bootstrap.servers"], [raw])
+        await self.send(self.call(raw, body, {}))
+        await bridge(self, raw, channel)
         self.between()
 
     async def send_in_vain(self, call):
         self._producer().produce(**{**call, "partition": "none"})
 
     async def drive(self, handlers, start, count):
-        for channel in handlers:
-            self._producer().list_topics(channel, timeout=10)  # makes the topic
+        make_topics(self.settings["bootstrap.servers"], handlers)
         if self.style.startswith("aio"):
             await self._drive_in_loop(handlers, start, count)
             return
+        await start()
+        # Not before: what is there is fetched at once, as one batch. And assigned as it is made:
+        # librdkafka asks for a consumer's topics when it connects, else once in a second.
         consumer = self._consumer()
         try:
-            await start()
-            # Not before: what is there is fetched at once, as one batch.
             consumer.assign([confluent_kafka.TopicPartition(name, 0, 0) for name in handlers])
             deadline = time.monotonic() + 20
             while count > 0:
@@ -85,6 +90,7 @@ class Driver:
                     raise TimeoutError(f"{count} messages did not come")
                 for message in self._received(consumer, count):
                     count -= 1
+                    self.under_way -= 1
                     await handlers[message.topic()](_got(message))
         finally:
             consumer.close()
@@ -92,9 +98,9 @@ class Driver:
     async def _drive_in_loop(self, handlers, start, count):
         from confluent_kafka.aio import AIOConsumer
 
+        await start()
         consumer = AIOConsumer(self._consuming())
         try:
-            await start()
             await consumer.assign([confluent_kafka.TopicPartition(n, 0, 0) for n in handlers])
             # Not wait_for: it handles the messages in a task of its own.
             timer = asyncio.get_running_loop().call_later(
@@ -102,10 +108,11 @@ class Driver:
             )
             while count > 0:
                 many = self.style == "aio consume"
-                got = await (consumer.consume(count, 0.2) if many else consumer.poll(1))
+                got = await (consumer.consume(self._due(count), 0.2) if many else consumer.poll(1))
                 for message in got if many else [got]:
                     if message is not None and message.error() is None:
                         count -= 1
+                        self.under_way -= 1
                         await handlers[message.topic()](_got(message))
             timer.cancel()
         finally:
@@ -113,9 +120,13 @@ class Driver:
 
     def _received(self, consumer, count):
         if self.style.startswith("consume"):
-            return consumer.consume(count if self.style == "consume many" else 1, 0.2)
+            return consumer.consume(self._due(count) if self.style == "consume many" else 1, 0.2)
         message = consumer.poll(1)
         return [message] if message is not None and message.error() is None else []
+
+    def _due(self, count):
+        """How many can come now: for more, `consume` waits as long as it may."""
+        return min(count, self.under_way) if self.under_way > 0 else count
 
     def _producer(self):
         if self.producer is None:
