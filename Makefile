@@ -47,7 +47,7 @@ test: setup
 	echo "== lowest versions"; \
 	.venv-lowest/bin/pytest --brief $(parallel) $(aged) tests/contract $(ARGS) $(or_none); \
 	echo "== by the clock"; \
-	$(bin)/pytest -m alone $(ARGS) $(or_none); \
+	$(bin)/pytest -m alone $$(grep -rl --include='*.py' mark.alone tests) $(ARGS) $(or_none); \
 	exit $$failed
 
 fast: dev

@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -48,9 +49,14 @@ def main() -> None:
     if missing:
         names = " ".join(missing)
         print(f"servers: tests that need them are skipped; to run them: apt-get install {names}")
-    for get in (jars, otelcol, jaeger_program, pubsub_program):
-        with suppress(Missing):
-            get()
+    # Side by side: one downloads and links by one thread while another compiles.
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_get, (jars, otelcol, jaeger_program, pubsub_program)))
+
+
+def _get(get: Callable[[], Path]) -> None:
+    with suppress(Missing):
+        get()
 
 
 def _is_there(program: str) -> bool:
