@@ -26,7 +26,8 @@ from starlette.routing import Route
 
 import otelope
 
-from otelope.testing.messages import follow, make
+from otelope.model.identity import new_id
+from otelope.testing.messages import follow, foreign_id, make
 from otelope.testing.spans import links, parent, span_spot
 from tests.contract.drivers import aiohttp_server as aiohttp_driver
 from tests.contract.drivers import sanic as sanic_driver
@@ -221,8 +222,9 @@ def by_urllib3(url, body, headers):
 
 @pytest.mark.parametrize("send", [by_aiohttp, by_httpx, by_urllib, by_urllib3])
 @pytest.mark.parametrize("size", [1, 3])
-def test_events_of_a_batch_are_sent_each_by_itself(service, web_server, send, size):
-    sent, came = [make() for _ in range(size)], []
+@pytest.mark.parametrize("make_id", [new_id, foreign_id])
+def test_events_of_a_batch_are_sent_each_by_itself(service, web_server, send, size, make_id):
+    sent, came = [make(make_id=make_id) for _ in range(size)], []
 
     async def refuse(request):
         came.append((await request.body(), request.headers.get("traceparent")))
@@ -244,6 +246,9 @@ def test_events_of_a_batch_are_sent_each_by_itself(service, web_server, send, si
     # Who gets them has not heard that they are recorded.
     assert records[size:] == [(each, "/orders", "receiver") for each in ids if size > 1]
     assert sorted(failed(service)) == sorted([(each, "503") for each in ids] * 2)
+    (handling,) = service.spans("process")
+    stands_at = links(handling) if size > 1 else [parent(handling)]
+    assert stands_at == [span_spot(span) for span in service.spans("send")]
 
 
 @EACH
