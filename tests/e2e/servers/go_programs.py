@@ -34,7 +34,7 @@ _BUILD = (
 
 def otelcol() -> Path:
     """
-    The collector of ``collector-config/builder.yaml`` (60 MB; 3 min from cold caches).
+    The collector of ``collector-config/builder.yaml`` (60 MB).
 
     Raises:
         Missing: Go is.
@@ -45,7 +45,7 @@ def otelcol() -> Path:
 
 def jaeger_program() -> Path:
     """
-    Jaeger 2 (120 MB; 4 min from cold caches).
+    Jaeger 2 (120 MB).
 
     Raises:
         Missing: Go is.
@@ -56,7 +56,7 @@ def jaeger_program() -> Path:
 
 def pubsub_program() -> Path:
     """
-    Google's test server of Pub/Sub (15 MB; 20 s from cold caches).
+    Google's test server of Pub/Sub (15 MB).
 
     Raises:
         Missing: Go is.

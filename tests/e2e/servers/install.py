@@ -3,7 +3,7 @@ Get the servers that the tests use: `python3 -m tests.e2e.servers.install`.
 
 On Debian and as root it installs their packages; elsewhere it says which are missing, and the
 tests that need them are skipped (on CI: fail). What is built, the collector, Jaeger and Pub/Sub,
-takes 7 minutes on two cores, once. Standard library only.
+takes 4 minutes on two cores, once. Standard library only.
 """
 
 from __future__ import annotations
