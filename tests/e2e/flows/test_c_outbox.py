@@ -45,6 +45,8 @@ HANDLED = "  - handled by orders\n"
 TWICE = PLACED.replace(HANDLED, HANDLED + HANDLED)
 STORIES = {"placed": PLACED, "rejected": REJECTED, "failed": FAILED}
 
+# The relay has a thread for each database.
+SHIPPED = "relay: events of shipping-db"
 ARROWS = (
     Arrow("orders", "api: command", begins="PlaceOrder"),
     Arrow("orders", "service: command"),
@@ -54,8 +56,8 @@ ARROWS = (
     Arrow("orders", "db: store(event, new state, outbox)"),
     Arrow("orders", "client: 200"),
     Arrow("relay", "relay: events of orders-db"),
-    Arrow("relay", "broker: publish(events of orders-db)"),
-    Arrow("relay", "db: delete(outbox of orders-db)"),
+    Arrow("relay", "broker: publish(events of orders-db)", ahead_of=SHIPPED),
+    Arrow("relay", "db: delete(outbox of orders-db)", ahead_of=SHIPPED),
     Arrow("shipping", "service: event", begins="OrderPlaced"),
     Arrow("shipping", "db: store(command)"),
     Arrow("shipping", "service: command", begins="ShipOrder"),
@@ -63,7 +65,7 @@ ARROWS = (
     Arrow("shipping", "service: [event, new state]"),
     Arrow("shipping", "db: store(event, new state, outbox)"),
     Arrow("shipping", "broker: acknowledge(orders.events)"),
-    Arrow("relay", "relay: events of shipping-db"),
+    Arrow("relay", SHIPPED),
     Arrow("relay", "broker: publish(events of shipping-db)"),
     Arrow("relay", "db: delete(outbox of shipping-db)"),
 )
