@@ -90,7 +90,8 @@ class Asgi:
             if not begun:
                 with guard:
                     begun = event["type"] == "http.response.start"
-                    if begun and is_event_stream(event.get("headers", ())):
+                    headers = event.get("headers")
+                    if begun and headers and is_event_stream(headers):
                         passes = _EventStreamResponse(self, wrapping, scope, send).send
             return passes(event)
 
