@@ -34,6 +34,8 @@ NEXT = {
 }
 # So long a row stays in the table at least: whoever wrote it has gone on by then.
 RELAY_AFTER_SECONDS = 0.3
+# Longer than a client takes to close.
+CANCELLED_AGAIN_SECONDS = 5
 
 
 class Message(NamedTuple):
@@ -113,8 +115,15 @@ class Work:
         """Run a service that SIGTERM cancels."""
 
         async def run() -> None:
-            task = asyncio.ensure_future(service)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            task, loop = asyncio.ensure_future(service), asyncio.get_running_loop()
+
+            def cancel() -> None:
+                task.cancel()
+                # Before Python 3.12, `asyncio.wait_for` loses a cancellation when what it waits
+                # for comes at that moment, as in nats-py's `fetch`.
+                loop.call_later(CANCELLED_AGAIN_SECONDS, cancel)
+
+            loop.add_signal_handler(signal.SIGTERM, cancel)
             await asyncio.wait([task])
             if not task.cancelled():
                 task.result()
