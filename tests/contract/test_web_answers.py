@@ -223,7 +223,9 @@ def by_urllib3(url, body, headers):
 @pytest.mark.parametrize("send", [by_aiohttp, by_httpx, by_urllib, by_urllib3])
 @pytest.mark.parametrize("size", [1, 3])
 @pytest.mark.parametrize("make_id", [new_id, foreign_id])
-def test_events_of_a_batch_are_sent_each_by_itself(service, web_server, send, size, make_id):
+def test_events_of_a_batch_are_sent_each_by_itself(
+    service, web_server, monkeypatch, send, size, make_id
+):
     sent, came = [make(make_id=make_id) for _ in range(size)], []
 
     async def refuse(request):
@@ -232,7 +234,7 @@ def test_events_of_a_batch_are_sent_each_by_itself(service, web_server, send, si
 
     web_server.site.application = Starlette(routes=[Route("/orders", refuse, methods=["POST"])])
     web_server.site.passed = 0
-    web_server.site.between = service.forget  # as another process
+    monkeypatch.setattr(web_server.site, "between", service.forget)  # as another process
     body = json.dumps([cloud_event(each) for each in sent]).encode()
     send(f"{web_server.address}/orders", body, {"Content-Type": BATCH})
     web_server.site.wait(1)

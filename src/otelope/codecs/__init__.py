@@ -65,11 +65,7 @@ class Codecs:
             (self._headers.cloudevent(headers, carrier, found, payload) if found else None)
             or self._json.decode(body)
             or (self._tasks.decode(headers, carrier, body) if headers else None)
-            or (
-                self._headers.envelope(headers, carrier, found, properties, payload)
-                if found or properties
-                else None
-            )
+            or self._headers.envelope(headers, carrier, found, properties, payload)
         )
 
     def candidates(self, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Any]:

@@ -11,6 +11,7 @@ import msgspec
 SIGNATURE = b"\x89BIN\r\n\x1a\n"
 _VERSION = b"\x00\x01"
 _PLACES = struct.Struct(">II")  # where the headers begin, and where the body does
+# To look for both names anywhere took 1.1 µs for each kilobyte of any JSON.
 _BEGINNINGS = (b'{"data"', b'{"headers"')
 
 

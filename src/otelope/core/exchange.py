@@ -75,16 +75,26 @@ class Exchange:
         source: What the body is read from, where others read by the same functions.
     """
 
-    # What most requests have no use for, here and not in each: 1 µs for each JSON body.
-    source: Any = None
-    _answer: list[bytes] | None = None
-    _answer_headers: Pairs = ()
-    _caught: BaseException | None = None
-    _channel = ""
-    _delivery: Delivery | None = None
-    _responds = False
-    _template: str | None = None
-    _whole = False
+    __slots__ = (
+        "_answer",
+        "_answer_headers",
+        "_batch",
+        "_caught",
+        "_channel",
+        "_chunks",
+        "_delivery",
+        "_missing",
+        "_responds",
+        "_room",
+        "_route",
+        "_template",
+        "_unrouted",
+        "_whole",
+        "_within",
+        "_wrapping",
+        "headers",
+        "source",
+    )
 
     def __init__(
         self,
@@ -102,8 +112,17 @@ class Exchange:
         self._batch = content.batch
         self._room = wrapping.instrumenter.max_body_bytes
         self._route = route
+        self._template: str | None = None
         self._unrouted = routed
         self._chunks: list[bytes] | None = []
+        self._whole = False
+        self._caught: BaseException | None = None
+        self._delivery: Delivery | None = None
+        self._channel = ""
+        self._answer: list[bytes] | None = None
+        self._answer_headers: Pairs = ()
+        self._responds = False
+        self.source: Any = None
         self._within = _current.get()
         _current.set(self)
 

@@ -34,7 +34,7 @@ _BUILD = (
 
 def otelcol() -> Path:
     """
-    The collector of ``collector-config/builder.yaml`` (60 MB).
+    The collector of ``collector-config/builder.yaml`` (55 MB).
 
     Raises:
         Missing: Go is.
@@ -45,7 +45,7 @@ def otelcol() -> Path:
 
 def jaeger_program() -> Path:
     """
-    Jaeger 2 (120 MB).
+    Jaeger 2 (75 MB).
 
     Raises:
         Missing: Go is.
@@ -56,7 +56,7 @@ def jaeger_program() -> Path:
 
 def pubsub_program() -> Path:
     """
-    Google's test server of Pub/Sub (15 MB).
+    Google's test server of Pub/Sub (14 MB).
 
     Raises:
         Missing: Go is.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from otelope.core.adapter import Adapter
@@ -27,8 +26,12 @@ def requested(call: Call) -> list[Message]:
         # By the application's own function; 3.14 has one for bytes too.
         serialize = getattr(session, "_json_serialize_bytes", None) or session.json_serialize
         body, said = serialize(call["json"]), [(b"content-type", b"application/json"), *said]
-    url = partial(session._build_url, call["str_or_url"])  # noqa: SLF001 - below the session's base
-    return messages_of(lambda: url().path, body, headers, said)
+
+    def path() -> str:
+        # Below the session's base.
+        return str(session._build_url(call["str_or_url"]).path)  # noqa: SLF001 - nobody else says
+
+    return messages_of(path, body, headers, said)
 
 
 def stamped(call: Call, headers: list[tuple[bytes, bytes]]) -> None:
