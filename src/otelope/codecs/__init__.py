@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from otelope.codecs.celery import PARTS, UNTOLD, Tasks
-from otelope.codecs.faststream import unwrapped
+from otelope.codecs.faststream import BEGINNINGS, unwrapped
 from otelope.codecs.headers import Headers
 from otelope.codecs.json_body import JsonBody, encoded
 from otelope.codecs.names import Names
@@ -51,7 +51,8 @@ class Codecs:
             body = self._bytes(body)
         if body is None or len(body) > self._longest:
             return None
-        body = unwrapped(body)
+        if body.startswith(BEGINNINGS):
+            body = unwrapped(body)
         if self._plugins is not None:
             envelope = self._plugins.decode(message, carrier)
             if envelope is not None:

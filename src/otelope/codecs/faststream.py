@@ -12,7 +12,7 @@ SIGNATURE = b"\x89BIN\r\n\x1a\n"
 _VERSION = b"\x00\x01"
 _PLACES = struct.Struct(">II")  # where the headers begin, and where the body does
 # To look for both names anywhere took 1.1 µs for each kilobyte of any JSON.
-_BEGINNINGS = (b'{"data"', b'{"headers"')
+BEGINNINGS = (SIGNATURE, b'{"data"', b'{"headers"')
 
 
 class _Object(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -26,15 +26,18 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def unwrapped(body: bytes) -> bytes:
-    """The body of a message of FastStream's; any other body as it is. No body makes it raise."""
+    """
+    The body of a message of FastStream's; any other body as it is. No body makes it raise.
+
+    Args:
+        body: What begins with one of `BEGINNINGS`.
+    """
     if body.startswith(SIGNATURE):
         start = len(SIGNATURE) + len(_VERSION)
         if body[len(SIGNATURE) : start] != _VERSION or len(body) < start + _PLACES.size:
             return body
         return body[_PLACES.unpack_from(body, start)[1] :]
-    if body.startswith(_BEGINNINGS):
-        try:
-            return _decode(body).data.encode()
-        except _UNREADABLE:
-            return body
-    return body
+    try:
+        return _decode(body).data.encode()
+    except _UNREADABLE:
+        return body

@@ -45,22 +45,24 @@ class Headers:
 
         # A system has few header names, so nearly all calls are answered from here (0.05 µs).
         @lru_cache(maxsize=1024)
-        def spelling(header: str) -> str | None:
+        def spelling(name: str | bytes) -> tuple[str, str] | None:
+            header = name if isinstance(name, str) else str(name, "latin-1")
             if specversion_prefix(header) is not None:
-                return _SPECVERSION
+                return _SPECVERSION, header
             normal = _normal(header)
-            return normal if normal in known else None
+            return (normal, header) if normal in known else None
 
         self._spelling = spelling
 
     def scan(self, headers: Any, carrier: Carrier) -> dict[str, str]:
         """The names of headers that may hold metadata, by the spelling known here."""
         found: dict[str, str] = {}
-        for header in carrier.keys(headers):
-            if len(header) <= _LONGEST_HEADER:
-                spelling = self._spelling(header)
+        # A dictionary's names may be bytes; to make text of those that matter costs half.
+        for name in headers if type(headers) is dict else carrier.keys(headers):
+            if len(name) <= _LONGEST_HEADER:
+                spelling = self._spelling(name)
                 if spelling is not None:
-                    found.setdefault(spelling, header)
+                    found.setdefault(*spelling)
         return found
 
     def cloudevent(
@@ -85,7 +87,7 @@ class Headers:
         for name, given in properties.items() if properties else ():
             spelling = self._spelling(name)
             if spelling is not None and given is not None:
-                native[spelling] = given
+                native[spelling[0]] = given
         if not found and not native:
             return None
 

@@ -22,7 +22,6 @@ TOP = ""
 # The first of these places that holds a whole envelope has it.
 PLACES = (CLOUDEVENT, TOP, "metadata", "meta", "envelope")
 
-_BRACE = ord("{")
 _SPACES = b" \t\r\n"
 
 # All that makes msgspec fail on hostile input, by fuzzing; RecursionError is its answer to depth.
@@ -87,6 +86,8 @@ class JsonBody:
 
     def decode(self, body: bytes) -> Envelope | None:
         """The envelope that a body is; None when it is none. No body makes it raise."""
+        if self._timestamp not in body and self._cloudevent not in body:
+            return None
         found = self._find(body)
         return found[0] if found is not None else None
 
@@ -106,9 +107,7 @@ class JsonBody:
         return not self._marks.isdisjoint(body)
 
     def _find(self, body: bytes) -> tuple[Envelope, str] | None:
-        if not body or (body[0] != _BRACE and body[:64].lstrip(_SPACES)[:1] != b"{"):
-            return None
-        if self._timestamp not in body and self._cloudevent not in body:
+        if body[:1] != b"{" and body[:64].lstrip(_SPACES)[:1] != b"{":
             return None
         readable = body
         try:

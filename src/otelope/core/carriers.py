@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Protocol
 
 
@@ -151,19 +152,27 @@ class Fields(Named):
 
 
 class Http:
-    """HTTP headers as pairs of bytes (ASGI) or in an object that can say them so."""
+    """
+    HTTP headers as pairs of bytes (ASGI), or in an object that can say them so.
+
+    Those of a request that a server received are a dictionary by names in small letters.
+    """
 
     headers = True
 
     def get(self, headers: Any, key: str) -> str | None:
-        wanted = key.lower().encode()
+        wanted = _small(key)
+        if type(headers) is dict:
+            value = headers.get(wanted)
+            return str(value, "latin-1") if value is not None else None
         for name, value in headers or ():
             if name.lower() == wanted:
                 return str(value, "latin-1")
         return None
 
     def keys(self, headers: Any) -> Iterable[str]:
-        return [str(name, "latin-1").lower() for name, _ in headers or ()]
+        names = headers if type(headers) is dict else [name for name, _ in headers or ()]
+        return [str(name, "latin-1").lower() for name in names]
 
     def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
         kept = [
@@ -173,6 +182,11 @@ class Http:
         ]
         kept.extend([(name.encode(), value.encode("latin-1")) for name, value in fields.items()])
         return kept
+
+
+@lru_cache(maxsize=256)  # what is asked for is ours to name, but for CloudEvents' extensions
+def _small(key: str) -> bytes:
+    return key.lower().encode("latin-1", "replace")
 
 
 class Bare(Mapped):

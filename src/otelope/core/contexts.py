@@ -1,17 +1,27 @@
-"""What a context holds, read without the checks of OpenTelemetry's own functions."""
+"""What is current, and what a context holds: without the checks of OpenTelemetry's functions."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from opentelemetry import baggage, trace
+from opentelemetry import context as otel
 from opentelemetry.context import Context
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.trace import Span
+
+
+def _keys_while_suppressed() -> frozenset[str]:
+    before = otel.get_current()
+    with suppress_instrumentation():
+        return frozenset(otel.get_current().keys() - before.keys())
 
 
 # The keys are OpenTelemetry's secret; a context that it made knows them.
 (_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 (_BAGGAGE,) = baggage.set_baggage("", "", Context())
+_SUPPRESSED = _keys_while_suppressed()
+_NO_MORE: dict[str, object] = {}
 
 
 def span_in(context: Context) -> Span:
@@ -23,3 +33,13 @@ def span_in(context: Context) -> Span:
 def has_baggage(context: Context) -> bool:
     """Whether a context has baggage, for 0.1 µs where `get_all` takes 0.4."""
     return bool(context.get(_BAGGAGE))
+
+
+def is_suppressed(context: Context) -> bool:
+    """Whether a context suppresses instrumentation, for 0.1 µs where the other question is 0.3."""
+    return not _SUPPRESSED.isdisjoint(context) and any(map(context.get, _SUPPRESSED))
+
+
+def with_span(context: Context, span: Span, more: dict[str, object] = _NO_MORE) -> Context:
+    """A context in which a span is current, and *more*: one copy where `set_value` makes four."""
+    return Context({**context, _SPAN: span, **more})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from typing import Any
@@ -35,18 +35,6 @@ def current_conversation() -> Conversation | None:
     return current if isinstance(current, Conversation) else None
 
 
-def hand_in(headers: Pairs) -> None:
-    """
-    Leave what is handled here to who looks further inside, if it is of the same *headers*.
-
-    So it is where an application is mounted in another one: between them contrib's ASGI
-    middleware may stand, which takes away what became current while it received.
-    """
-    current = _current.get()
-    if current is not None and current.headers is headers:
-        current.hand_in()
-
-
 def current_handling() -> Exchange | Conversation | None:
     """The request or the WebSocket that is handled in this thread or task; None outside of one."""
     return _current.get()
@@ -63,14 +51,15 @@ class Exchange:
 
     Args:
         wrapping: Of the site.
-        headers: Of the request.
-        content: What they say of its body.
+        content: What its headers say of its body.
         route: What the route is called, given its template as `is_routed` said it, or None; asked
             when the body has been read.
         routed: Whether the framework may read the body before it looks for the route: then what
             has been read is delivered when `is_routed` says that it was found.
+        headers: The object that holds them, where another site may see the same further inside.
 
     Attributes:
+        delivery: Of what it carried; None until that has come, and where it was no envelope.
         headers: As given.
         source: What the body is read from, where others read by the same functions.
     """
@@ -82,7 +71,7 @@ class Exchange:
         "_caught",
         "_channel",
         "_chunks",
-        "_delivery",
+        "_message_headers",
         "_missing",
         "_responds",
         "_room",
@@ -92,6 +81,7 @@ class Exchange:
         "_whole",
         "_within",
         "_wrapping",
+        "delivery",
         "headers",
         "source",
     )
@@ -99,14 +89,15 @@ class Exchange:
     def __init__(
         self,
         wrapping: Wrapping,
-        headers: Pairs,
         content: Content,
         route: Callable[[str | None], str],
         *,
         routed: bool = False,
+        headers: Any = None,
     ) -> None:
         self._wrapping = wrapping
         self.headers = headers
+        self._message_headers = content.headers
         # Some frameworks stop reading at the declared length, before the end is said.
         self._missing = -1 if content.length is None else content.length
         self._batch = content.batch
@@ -117,19 +108,14 @@ class Exchange:
         self._chunks: list[bytes] | None = []
         self._whole = False
         self._caught: BaseException | None = None
-        self._delivery: Delivery | None = None
+        self.delivery: Delivery | None = None
         self._channel = ""
         self._answer: list[bytes] | None = None
-        self._answer_headers: Pairs = ()
+        self._answer_headers: Mapping[bytes, bytes] = {}
         self._responds = False
         self.source: Any = None
-        self._within = _current.get()
+        self._within = _begun(headers)
         _current.set(self)
-
-    @property
-    def delivered(self) -> bool:
-        """Whether it carried an envelope."""
-        return self._delivery is not None
 
     @property
     def reading(self) -> bool:
@@ -153,7 +139,12 @@ class Exchange:
                 self._deliver()
 
     def hand_in(self) -> None:
-        """As the function of this name."""
+        """
+        Leave what is handled to who looks further inside.
+
+        So it is where an application is mounted in another one: between them contrib's ASGI
+        middleware may stand, which takes away what became current while it received.
+        """
         if not self._chunks:
             self._chunks = None
         self.goes_on()
@@ -176,14 +167,15 @@ class Exchange:
         Contrib's instrumentations of Django, Falcon and Flask, and its WSGI middleware (0.62 to
         0.66), take theirs away before a response is generated, and ours with it.
         """
-        if self._delivery is not None:
-            self._delivery.resume()
+        if self.delivery is not None:
+            self.delivery.resume()
 
     def answers(self, headers: Pairs) -> None:
         """Note the headers that the response begins with."""
         limit = self._wrapping.instrumenter.max_body_bytes
-        if self._delivery is not None and event_content(headers, limit) is not None:
-            self._answer, self._answer_headers, self._room = [], headers, limit
+        content = event_content(headers, limit) if self.delivery is not None else None
+        if content is not None:
+            self._answer, self._answer_headers, self._room = [], content.headers, limit
 
     def answered(self, chunk: bytes, *, last: bool = False) -> None:
         """Note a part of the response; *last* where it ends with that."""
@@ -219,19 +211,19 @@ class Exchange:
         self._chunks = None
         if _current.get() is self:
             _current.set(self._within)
-        if self._delivery is not None:
+        if self.delivery is not None:
             with guard:
                 failed = status >= SERVER_ERROR
                 error = _alone(error or (self._caught if failed or not status else None))
-                self._delivery.end_within(error)
-                self._delivery.end(error, str(status) if failed else None)
+                self.delivery.end_within(error)
+                self.delivery.end(error, str(status) if failed else None)
         self._caught = None
 
     def _send(self, body: bytes) -> None:
         """Send what the response carries, unless it says again what came."""
         wrapping, message = self._wrapping, Message(self._channel, body, self._answer_headers)
         envelope = wrapping.instrumenter.recognise(message, wrapping.adapter.carrier)
-        if envelope is None or (self._delivery and self._delivery.handles(envelope.id)):
+        if envelope is None or (self.delivery and self.delivery.handles(envelope.id)):
             return
         sending = wrapping.instrumenter.send(message, wrapping.adapter)
         if sending is not None:
@@ -240,16 +232,19 @@ class Exchange:
     def _deliver(self) -> None:
         assert self._chunks is not None  # noqa: S101 - the callers' condition
         body, self._chunks = b"".join(self._chunks), None
-        wrapping, headers = self._wrapping, self.headers
-        parts = batched(body) if self._batch else [body]
-        self._delivery = wrapping.instrumenter.deliver(
-            [Message(None, part, headers) for part in parts],
+        wrapping, headers = self._wrapping, self._message_headers
+        if self._batch:
+            messages = [Message(None, part, headers) for part in batched(body)]
+        else:
+            messages = [Message(None, body, headers)]
+        self.delivery = wrapping.instrumenter.deliver(
+            messages,
             wrapping.adapter,
             in_request=True,
             channel=self._called,
         )
-        if self._delivery is not None:
-            self._delivery.attach()
+        if self.delivery is not None:
+            self.delivery.attach()
 
     def _called(self) -> str:
         self._channel = self._route(self._template)
@@ -265,7 +260,7 @@ class Conversation:
     Args:
         wrapping: Of the site.
         channel: What the route is called; asked for each message.
-        headers: Of its opening request.
+        headers: The object that holds those of its opening request, as of an `Exchange`.
     """
 
     __slots__ = (
@@ -280,7 +275,7 @@ class Conversation:
     )
 
     def __init__(
-        self, wrapping: Wrapping, channel: Callable[[], str], headers: Pairs = ()
+        self, wrapping: Wrapping, channel: Callable[[], str], headers: Any = None
     ) -> None:
         self._instrumenter = wrapping.instrumenter
         self._adapter = bare(wrapping.adapter)
@@ -289,11 +284,11 @@ class Conversation:
         self._handed_in = False
         self._delivery: Delivery | None = None
         self._caught: BaseException | None = None
-        self._within = _current.get()
+        self._within = _begun(headers)
         _current.set(self)
 
     def hand_in(self) -> None:
-        """As the function of this name."""
+        """As of an `Exchange`."""
         self._handed_in = True
 
     def asked(self) -> None:
@@ -332,6 +327,14 @@ class Conversation:
             with guard:
                 delivery.end_within(error)
                 delivery.end(error)
+
+
+def _begun(headers: Any) -> Exchange | Conversation | None:
+    """What is handled here when a request begins, which it leaves to that if it is the same."""
+    current = _current.get()
+    if current is not None and headers is not None and current.headers is headers:
+        current.hand_in()
+    return current
 
 
 @functools.cache

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import re
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -21,6 +22,7 @@ _TYPE, _LENGTH, _ENCODING = b"content-type", b"content-length", b"content-encodi
 _EVENT = b"ce-id"
 _AS_IT_IS = ("identity", b"identity")
 _STREAM = b"text/event-stream"
+_DIGIT = re.compile(r"\d").search
 _elements = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -28,17 +30,19 @@ Pairs = Sequence[tuple[bytes, bytes]]
 Word = str | bytes
 
 
-class Content(NamedTuple):
+class Content(msgspec.Struct):
     """
     What headers say of a body that may be an envelope.
 
     Args:
         length: As declared, in bytes; None where it is not.
         batch: Whether it holds several CloudEvents.
+        headers: All of them by their names in small letters, the last of each name.
     """
 
     length: int | None
     batch: bool
+    headers: Mapping[bytes, bytes] = {}
 
 
 def event_content(
@@ -53,12 +57,16 @@ def event_content(
     """
     said = dict(headers)
     # Servers write names in small letters: looking takes 0.2 µs, making them so 0.6.
-    if not b"".join(said).islower():
+    if said and not b"".join(said).islower():
         said = {name.lower(): value for name, value in said.items()}
     media_type, event_id = said.get(_TYPE, b""), said.get(_EVENT)
     if event_id is None and not _json_of(media_type)[0]:
         return None
-    return event_content_said(media_type, said.get(_LENGTH), said.get(_ENCODING), event_id, limit)
+    length, encoding = said.get(_LENGTH), said.get(_ENCODING)
+    content = event_content_said(media_type, length, encoding, event_id, limit)
+    if content is not None:
+        content.headers = said
+    return content
 
 
 def event_content_said(
@@ -166,6 +174,8 @@ def _bytes(word: Any, encoding: str) -> bytes:
 
 def route(path: str) -> str:
     """A path whose segments that look like ids are ``{id}``: a name of low cardinality."""
+    if not _DIGIT(path):
+        return path
     return "/".join("{id}" if _is_id(segment) else segment for segment in path.split("/"))
 
 

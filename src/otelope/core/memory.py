@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
+
+import msgspec
 
 from otelope.core.placement import Spot
 from otelope.model.envelope import Envelope
@@ -13,7 +14,7 @@ from otelope.model.envelope import Envelope
 REMEMBERED = 8192
 
 
-class Known(NamedTuple):
+class Known(msgspec.Struct, frozen=True):
     """
     Where an envelope's span really is, and what the records of its children tell of it.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 
-class Message(NamedTuple):
+class Message(msgspec.Struct, frozen=True):
     """
     A message as a client library carries it.
 

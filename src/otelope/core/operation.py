@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from otelope.core.contexts import span_in
+from otelope.core.contexts import span_in, with_span
 from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.core.records import DeliveryRecord, Outcome, Recorder
@@ -47,7 +47,11 @@ _attached: ContextVar[tuple[Delivery, Span] | None] = ContextVar("otelope.attach
 
 def ambient_delivery() -> Delivery | None:
     """The delivery being handled in this thread or task; None outside of one."""
-    context = otel.get_current()
+    return delivery_in(otel.get_current())
+
+
+def delivery_in(context: Context) -> Delivery | None:
+    """The delivery being handled in this thread or task, whose current context this is."""
     delivery = _delivery_in(context)
     if delivery is None or not delivery.open:
         delivery = _taken_back(context)
@@ -73,7 +77,21 @@ def handling_of(receipt: Any) -> Delivery | None:
 
 def live_context() -> Context:
     """The current context, without deliveries that ended elsewhere and were left current here."""
-    return _live(otel.get_current())
+    return live(otel.get_current())
+
+
+def live(context: Context) -> Context:
+    """The same of a context that is current here."""
+    delivery = _delivery_in(context)
+    while (
+        delivery is not None
+        and not delivery.open
+        # An application's own span on top of it is the application's to end.
+        and trace.get_current_span(context).get_span_context() == delivery.span_context
+    ):
+        context = delivery._before  # noqa: SLF001 - same module
+        delivery = _delivery_in(context)
+    return context
 
 
 class Delivery:
@@ -104,6 +122,7 @@ class Delivery:
         "_trace_of",
         "envelopes",
         "open",
+        "span_context",
         "span_id",
         "started_ns",
     )
@@ -119,7 +138,6 @@ class Delivery:
         trace_of: Callable[[str], int],
     ) -> None:
         self._library = library
-        self._messages = [message for message, _ in arrived]
         self._spans = spans
         self._context = context
         self._before = context
@@ -129,16 +147,17 @@ class Delivery:
         self._handled_error: BaseException | None = None
         self._heir: Callable[[], Callable[[], bool] | None] | None = None
         self._settled: dict[Any, str | None] = {}
-        self.envelopes = [envelope for _, envelope in arrived]
+        if len(arrived) == 1:  # for 0.1 µs, where two comprehensions take 0.5
+            ((message, envelope),) = arrived
+            self._messages, self.envelopes = [message], [envelope]
+        else:
+            self._messages = [message for message, _ in arrived]
+            self.envelopes = [envelope for _, envelope in arrived]
         self.started_ns = started_ns
         self.open = True
+        self.span_context = spans[0].get_span_context()
         # Where nothing traces, a delivery still needs an identity of its own.
         self.span_id = self.span_context.span_id or drawn_span_id()
-
-    @property
-    def span_context(self) -> SpanContext:
-        """The span context of its (first) span."""
-        return self._spans[0].get_span_context()
 
     @property
     def around(self) -> bool:
@@ -176,11 +195,14 @@ class Delivery:
         around = _delivery_in(self._before)
         if around is not None:
             # Two consumers polled in turns would otherwise chain their contexts without end.
-            around._before = _live(around._before)  # noqa: SLF001 - of the same class
-        context = otel.set_value(_KEY, self, self._context)
-        if self.span_context.is_valid:
-            context = trace.set_span_in_context(self._spans[0], context)
-        otel.attach(context)
+            around._before = live(around._before)  # noqa: SLF001 - of the same class
+        here: dict[str, object] = {_KEY: self}
+        valid = self.span_context.is_valid
+        otel.attach(
+            with_span(self._context, self._spans[0], here)
+            if valid
+            else Context({**self._context, **here})
+        )
         _attached.set((self, span_in(self._before)))
 
     def resume(self) -> None:
@@ -273,8 +295,10 @@ class Delivery:
 
         For handlings that are a block, whoever receives in it: a callback, a request.
         """
-        within = []
         delivery = _delivery_in(otel.get_current())
+        if delivery is self or delivery is None:
+            return
+        within = []
         while delivery is not None and delivery is not self:
             within.append(delivery)
             delivery = _delivery_in(delivery._before)  # noqa: SLF001 - of the same class
@@ -315,16 +339,19 @@ class Delivery:
         whole = outcome, error_type
         for index, envelope in enumerate(self.envelopes):
             message = self._messages[index]
-            outcome, error_type = self._outcome_of(message) or whole
-            span_context = self._spans[index // MAX_LINKS % len(self._spans)].get_span_context()
+            if self._settled:
+                outcome, error_type = self._outcome_of(message) or whole
+            span = self._spans[index // MAX_LINKS % len(self._spans)]
+            # A span context is a tuple: taken apart, it costs one call less for each field.
+            trace_id, span_id, _, flags, _, _ = span.get_span_context()
             self._record(
                 DeliveryRecord(
                     metadata_of(envelope),
                     self.started_ns,
                     ended_ns,
-                    span_context.trace_id or self._trace_of(envelope.id),
-                    span_context.span_id or self.span_id,
-                    span_context.trace_flags,
+                    trace_id or self._trace_of(envelope.id),
+                    span_id or self.span_id,
+                    flags,
                     message.channel,
                     outcome,
                     error_type,
@@ -362,13 +389,13 @@ def drawn_span_id() -> int:
 
 def metadata_of(envelope: Envelope) -> Envelope:
     """The envelope without payload and text."""
-    # 0.4 µs, where `_replace` takes 1.2.
-    return Envelope._make((*envelope[:_PAYLOAD], *_NO_MORE))
+    # 0.2 µs, where `_replace` takes 1.2.
+    return tuple.__new__(Envelope, (*envelope[:_PAYLOAD], *_NO_MORE))
 
 
 def _delivery_in(context: Context) -> Delivery | None:
-    delivery = otel.get_value(_KEY, context)
-    return delivery if isinstance(delivery, Delivery) else None
+    # Nobody else knows the key.
+    return context.get(_KEY)  # type: ignore[return-value]  # an object
 
 
 def _taken_back(context: Context) -> Delivery | None:
@@ -396,19 +423,6 @@ def _above(span: Span) -> int:
         parent = getattr(span, "parent", None)
         return parent.trace_id if parent is not None else 0
     return span.get_span_context().trace_id
-
-
-def _live(context: Context) -> Context:
-    delivery = _delivery_in(context)
-    while (
-        delivery is not None
-        and not delivery.open
-        # An application's own span on top of it is the application's to end.
-        and trace.get_current_span(context).get_span_context() == delivery.span_context
-    ):
-        context = delivery._before  # noqa: SLF001 - same module
-        delivery = _delivery_in(context)
-    return context
 
 
 def end_span(

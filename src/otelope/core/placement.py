@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from otelope.core.settings import Traces
 from otelope.model.identity import Identity
 
@@ -19,7 +21,7 @@ class Spot(NamedTuple):
     span_id: int
 
 
-class Placement(NamedTuple):
+class Placement(msgspec.Struct, frozen=True):
     """
     Where a span goes.
 
@@ -40,7 +42,7 @@ class Placement(NamedTuple):
     nested: bool = False
 
 
-class Cause(NamedTuple):
+class Cause(msgspec.Struct, frozen=True):
     """
     The parent of an envelope, as far as this process knows it.
 

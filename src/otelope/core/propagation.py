@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry import propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
@@ -55,38 +55,43 @@ def injected(context: Context, envelope_span_id: int) -> dict[str, str]:
     return fields
 
 
-def extracted(
-    message: Message, carrier: Carrier, context: Context
-) -> tuple[Context, SpanContext | None]:
+class Carried(NamedTuple):
     """
     What a message's headers carry.
 
-    Returns:
-        The given context with the message's baggage, and the propagated span context; None
-        where the headers hold none.
+    Args:
+        context: That in which they were read, with the message's baggage.
+        span_context: Of the propagated span; None where the headers hold none.
+        state: The ``tracestate`` as it came, if any.
     """
+
+    context: Context
+    span_context: SpanContext | None
+    state: str | None
+
+    def tells_of(self, envelope_span_id: int) -> bool:
+        """Whether the sender says that it recorded the envelope of this span id."""
+        return self.state is not None and f"{_MARK}{envelope_span_id:016x}" in self.state
+
+
+def carried(message: Message, carrier: Carrier, context: Context) -> Carried:
+    """Read what a message's headers carry, where this context is current."""
     headers = message.headers
     if not headers:
-        return context, None
+        return Carried(context, None, None)
+    state = carrier.get(headers, _TRACESTATE)
+    if _stock(propagate.get_global_textmap()) and carrier.get(headers, "baggage") is None:
+        parent = carrier.get(headers, _TRACEPARENT)
+        return Carried(context, _span_context(parent, state) if parent else None, state)
     # The stock baggage propagator raises on headers that are not ASCII.
     with guard:
-        if _stock(propagate.get_global_textmap()) and carrier.get(headers, "baggage") is None:
-            return context, _span_context(
-                carrier.get(headers, _TRACEPARENT), carrier.get(headers, _TRACESTATE)
-            )
         found = propagate.extract(headers, context, _HeaderGetter(carrier)) or context
         here = trace.get_current_span(context)
         span = trace.get_current_span(found)
         if span is here:
-            return found, None
-        return trace.set_span_in_context(here, found), span.get_span_context()
-    return context, None
-
-
-def already_stored(message: Message, carrier: Carrier, envelope_span_id: int) -> bool:
-    """Whether the sender says that it recorded this envelope."""
-    state = carrier.get(message.headers, _TRACESTATE)
-    return state is not None and f"{_MARK}{envelope_span_id:016x}" in state
+            return Carried(found, None, state)
+        return Carried(trace.set_span_in_context(here, found), span.get_span_context(), state)
+    return Carried(context, None, state)
 
 
 def _unmarked(state: str) -> str:
@@ -98,10 +103,8 @@ def _unmarked(state: str) -> str:
     return ",".join(member for member in members if not member.startswith(_MARK))
 
 
-def _span_context(traceparent: str | None, tracestate: str | None) -> SpanContext | None:
+def _span_context(traceparent: str, tracestate: str | None) -> SpanContext | None:
     """What the stock propagator reads (W3C Trace Context), in 2 µs instead of 7."""
-    if traceparent is None:
-        return None
     parts = _VERSION_0(traceparent)
     if parts is None:
         headers = {_TRACEPARENT: traceparent, _TRACESTATE: tracestate or ""}

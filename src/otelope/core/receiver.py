@@ -5,35 +5,39 @@ from __future__ import annotations
 import time
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
 
+import msgspec
+
+from msgspec.structs import replace
+from opentelemetry import context as otel
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.trace import Span, SpanContext, SpanKind
+from opentelemetry.trace import Span, SpanKind
 
 from otelope.core.adapter import Adapter
 from otelope.core.attributes import attributes_of, attributes_of_batch
 from otelope.core.carriers import Carrier
+from otelope.core.contexts import is_suppressed
 from otelope.core.message import Message
-from otelope.core.operation import MAX_LINKS, Arrived, Delivery, ambient_delivery
+from otelope.core.operation import MAX_LINKS, Arrived, Delivery, delivery_in
 from otelope.core.placement import Placement, Spot, place_delivery
-from otelope.core.propagation import already_stored, extracted
+from otelope.core.propagation import Carried, carried
 from otelope.core.records import EnvelopeRecord
 from otelope.core.shared import Shared
-from otelope.core.surroundings import Surroundings, link_back, spot_of, surroundings
+from otelope.core.surroundings import Surroundings, link_back, spot_of, surroundings_in
 from otelope.model.envelope import Envelope
+from otelope.model.identity import Identity
 
 
 _ENTRY_KINDS = (SpanKind.SERVER, SpanKind.CONSUMER)
 
 
-class _Arrival(NamedTuple):
+class _Arrival(msgspec.Struct):
     """One message of a delivery, and where its spans are."""
 
     message: Message
     envelope: Envelope
-    context: Context
-    propagated: SpanContext | None
+    own: Identity
+    carried: Carried
     spot: Spot
     lost: bool  # whether the spot is a guess: neither the id nor headers say where the span is
     placement: Placement
@@ -77,41 +81,49 @@ class Receiver:
             envelope = self._recognise(message, adapter.carrier)
             if envelope is not None:
                 found.append((message, envelope))
-        if not found or not is_instrumentation_enabled():
+        if not found:
             return None
-        ambient = ambient_delivery()
+        current = otel.get_current()
+        if is_suppressed(current):
+            return None
+        ambient = delivery_in(current)
         if ambient is not None and ambient.is_of(adapter, found):
             return None
         if channel is not None:
             called = channel()
-            found = [(message._replace(channel=called), envelope) for message, envelope in found]
-        return self.handle(found, adapter, in_request=in_request)
+            found = [(replace(message, channel=called), envelope) for message, envelope in found]
+        return self._handle(found, adapter, current, in_request=in_request)
 
     def handle(
         self, found: Sequence[Arrived], adapter: Adapter, *, in_request: bool = False
     ) -> Delivery:
         """Begin the handling of envelopes that are recognised already; else as `deliver`."""
-        here = surroundings()
+        return self._handle(found, adapter, otel.get_current(), in_request=in_request)
+
+    def _handle(
+        self, found: Sequence[Arrived], adapter: Adapter, current: Context, *, in_request: bool
+    ) -> Delivery:
+        here = surroundings_in(current)
         if here.ours:
             # What else is being handled or sent here has nothing to do with what arrives: two
             # consumers polled in turns, a callback that a client runs inside a publish.
-            here = here._replace(spot=None)
+            here = replace(here, spot=None)
         if in_request and here.foreign_kind is not None:
             # FastAPI's own instrumentation opens INTERNAL spans inside its SERVER span.
-            here = here._replace(foreign_kind=SpanKind.SERVER)
+            here = replace(here, foreign_kind=SpanKind.SERVER)
         now = time.time_ns()
+        context = here.context
         arrivals = [self._arrival(message, envelope, adapter, here) for message, envelope in found]
         if len(arrivals) == 1:
-            context = arrivals[0].context
+            context = arrivals[0].carried.context
             spans = [self._start_one(arrivals[0], adapter, here, now)]
         else:
-            context = here.context
             spans = self._start_batch(arrivals, adapter, here, now)
         delivery = Delivery(
             adapter, found, spans, context, now, self._shared.record, self._trace_of
         )
         for arrival in arrivals:
-            self._received(arrival, delivery, adapter)
+            self._received(arrival, delivery)
         return delivery
 
     def _trace_of(self, envelope_id: str) -> int:
@@ -120,42 +132,44 @@ class Receiver:
     def _arrival(
         self, message: Message, envelope: Envelope, adapter: Adapter, here: Surroundings
     ) -> _Arrival:
-        own = self._shared.identify(envelope.id)
-        known = self._shared.memory.recall(envelope.id)
-        context, propagated = extracted(message, adapter.carrier, here.context)
-        propagated_spot = spot_of(propagated)
+        shared, carrier = self._shared, adapter.carrier
+        traces = shared.traces
+        own = shared.identify(envelope.id)
+        known = shared.memory.recall(envelope.id)
+        came = carried(message, carrier, here.context)
+        propagated = spot_of(came.span_context)
         placement = place_delivery(
             own,
             known.spot if known else None,
             here.spot,
-            propagated_spot,
+            propagated,
             here_is_entry=here.foreign_kind in _ENTRY_KINDS,
-            headers=adapter.carrier.headers,
-            traces=self._shared.traces,
+            headers=carrier.headers,
+            traces=traces,
         )
-        by_id = own.minted and self._shared.traces == "tree"
+        by_id = own.minted and traces == "tree"
         lost = False
         if known:
             spot = known.spot
-        elif propagated_spot and not by_id:
-            spot = propagated_spot
+        elif propagated and not by_id:
+            spot = propagated
         else:
             spot = Spot(own.trace_id, own.span_id)
-            joins = adapter.carrier.headers or self._shared.traces == "join"
-            lost = joins and not by_id and self._shared.traces != "links"
-        return _Arrival(message, envelope, context, propagated, spot, lost, placement)
+            lost = not by_id and traces != "links" and (carrier.headers or traces == "join")
+        return _Arrival(message, envelope, own, came, spot, lost, placement)
 
     def _start_one(
         self, arrival: _Arrival, adapter: Adapter, here: Surroundings, now: int
     ) -> Span:
-        message, envelope, context, propagated, _, _, placement = arrival
+        message, envelope, placement = arrival.message, arrival.envelope, arrival.placement
+        propagated = arrival.carried.span_context
         span = self._shared.tracing.start(
             f"process {message.channel or envelope.type}",
             # Another instrumentation's consumer or server span is the one that counts.
             SpanKind.INTERNAL if placement.nested else SpanKind.CONSUMER,
             attributes_of(message, envelope, adapter.system, "process", self._shared.kind),
             placement,
-            context=context,
+            context=arrival.carried.context,
             contexts=(here.span_context, propagated) if propagated else (here.span_context,),
             started_ns=now,
         )
@@ -167,7 +181,10 @@ class Receiver:
         self, arrivals: Sequence[_Arrival], adapter: Adapter, here: Surroundings, now: int
     ) -> list[Span]:
         spans = []
-        contexts = [here.span_context, *(a.propagated for a in arrivals if a.propagated)]
+        contexts = [
+            here.span_context,
+            *(a.carried.span_context for a in arrivals if a.carried.span_context),
+        ]
         for first in range(0, len(arrivals), MAX_LINKS):
             part = arrivals[first : first + MAX_LINKS]
             channels = {arrival.message.channel for arrival in part}
@@ -186,27 +203,27 @@ class Receiver:
             spans.append(span)
         return spans
 
-    def _received(self, arrival: _Arrival, delivery: Delivery, adapter: Adapter) -> None:
+    def _received(self, arrival: _Arrival, delivery: Delivery) -> None:
         """Remember a received envelope; record it, if its sender has not."""
-        message, envelope = arrival.message, arrival.envelope
-        if self._shared.memory.recall(envelope.id) is not None:
+        message, envelope, spot = arrival.message, arrival.envelope, arrival.spot
+        memory = self._shared.memory
+        if memory.recall(envelope.id) is not None:
             return
+        flags = delivery.span_context.trace_flags
         # Where the headers of a foreign id were lost, its delivery is all there is of it in a
         # trace: its children join that, also the delivery of a batch.
-        delivered = spot_of(delivery.span_context)
-        spot = delivered if delivered and arrival.lost else arrival.spot
-        self._shared.memory.remember(envelope, spot)
-        own = self._shared.identify(envelope.id)
-        if already_stored(message, adapter.carrier, own.span_id):
+        delivered = spot_of(delivery.span_context) if arrival.lost else None
+        memory.remember(envelope, delivered or spot)
+        if arrival.carried.tells_of(arrival.own.span_id):
             return
-        parent = self._shared.memory.recall(envelope.parent_id)
+        parent = memory.recall(envelope.parent_id)
         self._shared.record(
             EnvelopeRecord(
                 envelope,
                 delivery.started_ns,
-                arrival.spot.trace_id,
-                own.span_id,
-                delivery.span_context.trace_flags,
+                spot.trace_id,
+                arrival.own.span_id,
+                flags,
                 message.channel,
                 "receiver",
                 False,  # noqa: FBT003 - the parent is the envelope's own word

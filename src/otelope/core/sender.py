@@ -9,24 +9,25 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
 from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind
 
 from otelope.core.adapter import Adapter
 from otelope.core.attributes import attributes_of
 from otelope.core.carriers import Carrier
+from otelope.core.contexts import is_suppressed
 from otelope.core.contracts import Leaving
 from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.core.operation import drawn_span_id, end_span, live_context, metadata_of, type_of
 from otelope.core.placement import Placement, Spot, place_again, place_envelope
-from otelope.core.propagation import already_stored, injected
+from otelope.core.propagation import carried, injected
 from otelope.core.records import DeliveryRecord, RecordedBy, Recorder
 from otelope.core.shared import Origin, Shared
-from otelope.core.surroundings import Surroundings, surroundings
+from otelope.core.surroundings import Surroundings, surroundings, surroundings_in
 from otelope.model.envelope import Envelope
 from otelope.model.identity import Identity
 
@@ -85,16 +86,19 @@ class Sender:
         sent, as its headers say.
         """
         envelope = self._recognise(message, adapter.carrier)
-        if envelope is None or not is_instrumentation_enabled():
+        if envelope is None:
+            return None
+        current = otel.get_current()
+        if is_suppressed(current):
             return None
         if message.arguments is not None:
             own = self._shared.identify(envelope.id)
-            if already_stored(message, adapter.carrier, own.span_id):
+            if carried(message, adapter.carrier, current).tells_of(own.span_id):
                 return None
         what = (message.system or adapter.system, message.channel, envelope.id)
         if what in _sending.get():
             return None
-        return self._begin(message, envelope, adapter, what, surroundings())
+        return self._begin(message, envelope, adapter, what, surroundings_in(current))
 
     def ahead(self, message: Message, adapter: Adapter) -> Ahead | None:
         """
@@ -105,7 +109,7 @@ class Sender:
         if any(by == adapter.system for by, _, _ in _sending.get()):
             return None
         envelope = self._recognise(message, adapter.carrier)
-        if envelope is None or not is_instrumentation_enabled():
+        if envelope is None or is_suppressed(otel.get_current()):
             return None
         shared, here = self._shared, surroundings()
         own, origin = shared.identify(envelope.id), shared.origin_of(envelope)
@@ -120,9 +124,9 @@ class Sender:
 
     def send_ahead(self, ahead: Ahead, channel: str, adapter: Adapter) -> Sending | None:
         """Begin to send a message that has its headers already; else as `send`."""
-        message = ahead.message._replace(channel=channel)
+        message = replace(ahead.message, channel=channel)
         envelope = self._recognise(message, adapter.carrier)
-        if envelope is None or not is_instrumentation_enabled():
+        if envelope is None or is_suppressed(otel.get_current()):
             return None
         what = (adapter.system, channel, envelope.id)
         return self._begin(message, envelope, adapter, what, ahead.here, ahead.origin)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from opentelemetry.trace import Span, SpanKind
 
@@ -20,7 +22,7 @@ from otelope.model.envelope import Envelope, Kind
 from otelope.model.identity import Identity
 
 
-class Origin(NamedTuple):
+class Origin(msgspec.Struct, frozen=True):
     """
     Where an envelope that this process is the first to tell of comes from.
 

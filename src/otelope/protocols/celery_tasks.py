@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from otelope.core.message import Message
 from otelope.protocols.amqp import message_beside
 from otelope.protocols.kombu_transports import told_again
@@ -31,4 +33,4 @@ def task(request: Mapping[str, Any], args: Any, kwargs: Any, system: str | None)
         alias=request["id"],
     )
     attempt = (message.attempt or 1) + (request.get("retries") or 0)
-    return message._replace(channel=message.channel or None, attempt=attempt)
+    return replace(message, channel=message.channel or None, attempt=attempt)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from otelope.core.message import Message
 
 
@@ -31,4 +33,4 @@ def tried(before: Any, job: Message) -> Message:
     """The job as it is handled, with the number of attempts before; None where that is unknown."""
     if not isinstance(before, int):
         return job
-    return job._replace(attempt=before + 1, redelivered=before > 0)
+    return replace(job, attempt=before + 1, redelivered=before > 0)

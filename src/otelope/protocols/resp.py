@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from msgspec.structs import replace
+
 from otelope.core.call import Call
 from otelope.core.carriers import FIELDS, text
 from otelope.core.message import Message
@@ -88,7 +90,7 @@ def taken(answer: Any, key: Any = None) -> list[Message]:
 
 def at_work(source: Any, target: Any, value: Any) -> list[Message]:
     """What was moved into a list of what is at work: taken out of that, it has been handled."""
-    return [each._replace(receipt=(text(target), value)) for each in bodies(source, value)]
+    return [replace(each, receipt=(text(target), value)) for each in bodies(source, value)]
 
 
 def entries(

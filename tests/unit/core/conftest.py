@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from msgspec.structs import replace
+
 from otelope.codecs import Codecs
 from otelope.core.adapter import Adapter
 from otelope.core.carriers import BARE, MAPPING
@@ -161,13 +163,13 @@ ADAPTER = Adapter(
         Process(f"{CLIENT}.subscribe", lambda message: got(message)[0], callback="callback"),
         Process(
             f"{CLIENT}.subscribe_at",
-            lambda message: got(message)[0]._replace(channel=message.headers.get("channel")),
+            lambda message: replace(got(message)[0], channel=message.headers.get("channel")),
             "callback",
             lambda call: call["place"],
         ),
         Process(
             f"{CLIENT}.subscribe_by_name",
-            lambda **named: got(named["message"])[0]._replace(channel=None),
+            lambda **named: replace(got(named["message"])[0], channel=None),
             "callback",
             lambda call: call["place"],
         ),

@@ -7,6 +7,7 @@ from typing import Any
 from dramatiq import Message as Enqueued
 from dramatiq import worker
 from dramatiq.broker import MessageProxy
+from msgspec.structs import replace
 
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
@@ -25,7 +26,7 @@ def carried(message: Any, broker: Any = None) -> Message:
     found = tried(message.options.get("retries", 0), found)
     modules = [kind.__module__ for kind in type(broker).__mro__]
     known = (s for s in ("rabbitmq", "redis") if f"dramatiq.brokers.{s}" in modules)
-    return found._replace(receipt=message.message_id, system=next(known, "dramatiq"))
+    return replace(found, receipt=message.message_id, system=next(known, "dramatiq"))
 
 
 def stamped(call: Call, options: dict[str, Any]) -> None:

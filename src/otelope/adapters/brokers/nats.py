@@ -6,6 +6,7 @@ import re
 
 from typing import Any
 
+from msgspec.structs import replace
 from nats.aio.msg import Msg
 
 from otelope.core.adapter import Adapter
@@ -32,7 +33,7 @@ def published(call: Call) -> Message:
 def delivered(msg: Msg) -> Message:
     attempt = msg.metadata.num_delivered if msg.reply.startswith("$JS.ACK.") else None
     message = Message(_INBOX.sub("_INBOX", msg.subject), msg.data, msg.headers, receipt=msg.reply)
-    return message._replace(attempt=attempt, redelivered=attempt > 1) if attempt else message
+    return replace(message, attempt=attempt, redelivered=attempt > 1) if attempt else message
 
 
 def core(end: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.cloud.pubsub_v1.subscriber.message import Message as Streamed
 from google.pubsub_v1 import PullResponse, ReceivedMessage
+from msgspec.structs import replace
 
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
@@ -28,7 +29,7 @@ def delivered(item: Streamed | ReceivedMessage, path: str | None = None) -> Mess
     message = item.message if isinstance(item, ReceivedMessage) else item
     attempt = item.delivery_attempt
     got = Message(named(path), message.data, message.attributes, receipt=(path, item.ack_id))
-    return got._replace(attempt=attempt, redelivered=attempt > 1) if attempt else got
+    return replace(got, attempt=attempt, redelivered=attempt > 1) if attempt else got
 
 
 def pulled(answer: PullResponse, asked: Call) -> list[Message]:

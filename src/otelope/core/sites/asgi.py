@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from otelope.core.adapter import Wrapper
 from otelope.core.event_stream import EventStream
-from otelope.core.exchange import Conversation, Exchange, bare, hand_in
+from otelope.core.exchange import Conversation, Exchange, bare
 from otelope.core.guard import guard
 from otelope.core.http import Content, event_content, is_event_stream, route
 from otelope.core.message import Message
@@ -68,9 +68,10 @@ class Asgi:
             with guard:
                 kind = scope["type"]
                 if kind == "http":
-                    send = self._watched(wrapping, scope, send)
                     content = event_content(scope["headers"], limit)
-                    if content is not None:
+                    if content is None:
+                        send = self._watched(wrapping, scope, send)
+                    else:
                         open_ = partial(self._request, wrapping, scope, content, receive, send)
                 elif kind == "websocket":
                     open_ = partial(self._socket, wrapping, scope, receive, send)
@@ -90,19 +91,22 @@ class Asgi:
             if not begun:
                 with guard:
                     begun = event["type"] == "http.response.start"
-                    headers = event.get("headers")
-                    if begun and headers and is_event_stream(headers):
-                        passes = _EventStreamResponse(self, wrapping, scope, send).send
+                    passes = self.sender(wrapping, scope, send, event)
             return passes(event)
 
         return watched
 
+    def sender(self, wrapping: Wrapping, scope: Scope, send: AsgiSend, event: Event) -> AsgiSend:
+        """What sends the response that begins with this event."""
+        headers = event.get("headers")
+        if headers and is_event_stream(headers):
+            return _EventStreamResponse(self, wrapping, scope, send).send
+        return send
+
     def _socket(
         self, wrapping: Wrapping, scope: Scope, receive: AsgiReceive, send: AsgiSend
     ) -> _Passing:
-        headers = scope["headers"]
-        hand_in(headers)
-        conversation = Conversation(wrapping, partial(self.called, scope), headers)
+        conversation = Conversation(wrapping, partial(self.called, scope), scope["headers"])
         if self.ahead:
             return _Untouched(receive, send, conversation.end)
         return _Socket(conversation, receive, send)
@@ -115,11 +119,9 @@ class Asgi:
         receive: AsgiReceive,
         send: AsgiSend,
     ) -> _Request:
-        headers = scope["headers"]
-        hand_in(headers)
-        called = partial(self.called, scope)
-        exchange = Exchange(wrapping, headers, content, called, routed=self.routed)
-        return _Request(exchange, receive, send)
+        called, headers = partial(self.called, scope), scope["headers"]
+        exchange = Exchange(wrapping, content, called, routed=self.routed, headers=headers)
+        return _Request(exchange, receive, send, partial(self.sender, wrapping, scope, send))
 
     def called(self, scope: Scope, template: str | None = None) -> str:
         """What the route of a request is called."""
@@ -151,10 +153,20 @@ async def _passed(
 class _Request:
     """A request that may be an envelope."""
 
-    def __init__(self, exchange: Exchange, receive: AsgiReceive, send: AsgiSend) -> None:
+    __slots__ = ("_begun", "_exchange", "_receive", "_send", "_sender", "_status")
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        receive: AsgiReceive,
+        send: AsgiSend,
+        sender: Callable[[Event], AsgiSend],
+    ) -> None:
         self._exchange = exchange
         self._receive = receive
         self._send = send
+        self._sender = sender
+        self._begun = False
         self._status = 0
 
     async def receive(self) -> Event:
@@ -170,12 +182,15 @@ class _Request:
 
     def send(self, event: Event) -> Awaitable[None]:
         starts = False
-        with guard:
-            starts = event["type"] == "http.response.start"
-            if starts:
-                self._status = event.get("status", 0)
+        if not self._begun:
+            with guard:
+                starts = self._begun = event["type"] == "http.response.start"
+                if starts:
+                    self._status = event.get("status", 0)
+                    self._send = self._sender(event)
         # As `Asgi._watched`, for all that carry no envelope.
-        return self._answer(event, starts) if self._exchange.delivered else self._send(event)
+        delivered = self._exchange.delivery is not None
+        return self._answer(event, starts) if delivered else self._send(event)
 
     async def _answer(self, event: Event, starts: bool) -> None:  # noqa: FBT001 - it does, or not
         with guard:

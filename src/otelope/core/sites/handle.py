@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import wrapt
 
+from msgspec.structs import replace
+
 from otelope.core.adapter import Adapter, Wrapper
 from otelope.core.call import Call
 from otelope.core.callbacks import held_in, is_asynchronous, root_of
@@ -80,7 +82,7 @@ class Process:
         message = self.message(*args, **kwargs)
         if message is None or message.channel is not None:
             return message
-        return message._replace(channel=channel)
+        return replace(message, channel=channel)
 
     def _delivered(
         self,
@@ -230,7 +232,7 @@ def _handled(
         if message is not None:
             around = _within.get()
             if message.channel is None and around and around[0] is wrapping.adapter:
-                message = message._replace(channel=around[1])
+                message = replace(message, channel=around[1])
             delivery = wrapping.instrumenter.deliver([message], wrapping.adapter)
         if delivery is not None:
             delivery.attach()

@@ -142,9 +142,7 @@ class Serve:
                 if request.talks or HTTP.get(request.headers, "upgrade"):
                     return Conversation(wrapping, request.route)
             else:
-                exchange = Exchange(
-                    wrapping, request.headers, content, lambda found: found or request.route()
-                )
+                exchange = Exchange(wrapping, content, lambda found: found or request.route())
                 exchange.source = request.source
                 if request.body is not None:
                     read = partial(exchange.passed, request.body, last=True)

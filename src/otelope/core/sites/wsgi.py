@@ -81,7 +81,8 @@ class Wsgi:
 
     def _exchange(self, wrapping: Wrapping, environ: Environ, content: Content) -> Exchange:
         called = partial(self._called, environ)
-        return Exchange(wrapping, _headers(environ), content, called, routed=self.routed)
+        content.headers = dict(_headers(environ))
+        return Exchange(wrapping, content, called, routed=self.routed)
 
     def _called(self, environ: Environ, template: str | None) -> str:
         # PATH_INFO is the path below SCRIPT_NAME, where the application is mounted.
