@@ -62,12 +62,14 @@ class Codecs:
             return self._json.decode(body)
         found = self._headers.scan(headers, carrier) if headers else {}
         payload = body if message.body is not None else None
-        return (
-            (self._headers.cloudevent(headers, carrier, found, payload) if found else None)
-            or self._json.decode(body)
-            or (self._tasks.decode(headers, carrier, body) if headers else None)
-            or self._headers.envelope(headers, carrier, found, properties, payload)
-        )
+        envelope = self._headers.cloudevent(headers, carrier, found, payload) if found else None
+        envelope = envelope or self._json.decode(body)
+        # What is no list has no task, and what was not found needs no call to say so.
+        if envelope is None and headers and body[:1] == b"[":
+            envelope = self._tasks.decode(headers, carrier, body)
+        if envelope is not None or not (found or properties):
+            return envelope
+        return self._headers.envelope(headers, carrier, found, properties, payload)
 
     def candidates(self, rows: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Any]:
         """What of a database's rows may be an envelope, each a body for `recognise`."""

@@ -33,9 +33,7 @@ class Tasks:
         self._json = json
 
     def decode(self, headers: Any, carrier: Carrier, body: bytes) -> Envelope | None:
-        """The envelope that a task message is; None when it is none. Nothing makes it raise."""
-        if body[:1] != b"[":
-            return None
+        """The envelope that a list of JSON is as a task message; None when it is none."""
         name, root = carrier.get(headers, "task"), carrier.get(headers, "root_id")
         if not name or not root:
             return None

@@ -118,6 +118,11 @@ class Exchange:
         _current.set(self)
 
     @property
+    def answering(self) -> bool:
+        """Whether what the application answers is of interest."""
+        return self._answer is not None
+
+    @property
     def reading(self) -> bool:
         """Whether what the application reads is still of interest."""
         return self._chunks is not None
@@ -214,7 +219,9 @@ class Exchange:
         if self.delivery is not None:
             with guard:
                 failed = status >= SERVER_ERROR
-                error = _alone(error or (self._caught if failed or not status else None))
+                if error is None and (failed or not status):
+                    error = self._caught
+                error = _alone(error) if error is not None else None
                 self.delivery.end_within(error)
                 self.delivery.end(error, str(status) if failed else None)
         self._caught = None
@@ -343,7 +350,7 @@ def bare(adapter: Adapter) -> Adapter:
     return replace(adapter, carrier=BARE)
 
 
-def _alone(error: BaseException | None) -> BaseException | None:
+def _alone(error: BaseException) -> BaseException:
     """What went wrong, where a framework's task group has it as its only one."""
     within: Sequence[BaseException] = getattr(error, "exceptions", ())
     return _alone(within[0]) if len(within) == 1 else error

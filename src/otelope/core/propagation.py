@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from opentelemetry import propagate, trace
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
@@ -55,7 +57,7 @@ def injected(context: Context, envelope_span_id: int) -> dict[str, str]:
     return fields
 
 
-class Carried(NamedTuple):
+class Carried(msgspec.Struct, frozen=True):
     """
     What a message's headers carry.
 

@@ -9,14 +9,13 @@ from collections.abc import Callable, Iterable, Sequence
 import msgspec
 
 from msgspec.structs import replace
-from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind
 
 from otelope.core.adapter import Adapter
 from otelope.core.attributes import attributes_of, attributes_of_batch
 from otelope.core.carriers import Carrier
-from otelope.core.contexts import is_suppressed
+from otelope.core.contexts import current_context, is_suppressed
 from otelope.core.message import Message
 from otelope.core.operation import MAX_LINKS, Arrived, Delivery, delivery_in
 from otelope.core.placement import Placement, Spot, place_delivery
@@ -83,7 +82,7 @@ class Receiver:
                 found.append((message, envelope))
         if not found:
             return None
-        current = otel.get_current()
+        current = current_context()
         if is_suppressed(current):
             return None
         ambient = delivery_in(current)
@@ -98,7 +97,7 @@ class Receiver:
         self, found: Sequence[Arrived], adapter: Adapter, *, in_request: bool = False
     ) -> Delivery:
         """Begin the handling of envelopes that are recognised already; else as `deliver`."""
-        return self._handle(found, adapter, otel.get_current(), in_request=in_request)
+        return self._handle(found, adapter, current_context(), in_request=in_request)
 
     def _handle(
         self, found: Sequence[Arrived], adapter: Adapter, current: Context, *, in_request: bool

@@ -10,7 +10,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
-from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind
@@ -18,7 +17,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanKind
 from otelope.core.adapter import Adapter
 from otelope.core.attributes import attributes_of
 from otelope.core.carriers import Carrier
-from otelope.core.contexts import is_suppressed
+from otelope.core.contexts import attach, current_context, is_suppressed
 from otelope.core.contracts import Leaving
 from otelope.core.guard import guard
 from otelope.core.message import Message
@@ -88,7 +87,7 @@ class Sender:
         envelope = self._recognise(message, adapter.carrier)
         if envelope is None:
             return None
-        current = otel.get_current()
+        current = current_context()
         if is_suppressed(current):
             return None
         if message.arguments is not None:
@@ -109,7 +108,7 @@ class Sender:
         if any(by == adapter.system for by, _, _ in _sending.get()):
             return None
         envelope = self._recognise(message, adapter.carrier)
-        if envelope is None or is_suppressed(otel.get_current()):
+        if envelope is None or is_suppressed(current_context()):
             return None
         shared, here = self._shared, surroundings()
         own, origin = shared.identify(envelope.id), shared.origin_of(envelope)
@@ -126,7 +125,7 @@ class Sender:
         """Begin to send a message that has its headers already; else as `send`."""
         message = replace(ahead.message, channel=channel)
         envelope = self._recognise(message, adapter.carrier)
-        if envelope is None or is_suppressed(otel.get_current()):
+        if envelope is None or is_suppressed(current_context()):
             return None
         what = (adapter.system, channel, envelope.id)
         return self._begin(message, envelope, adapter, what, ahead.here, ahead.origin)
@@ -329,7 +328,7 @@ class Sending:
             self._around = _sending.get()
             _sending.set((self.what,))
             if self._traced:
-                otel.attach(self._within)
+                attach(self._within)
         return self
 
     def __exit__(
@@ -341,7 +340,7 @@ class Sending:
         with guard:
             if self._traced:
                 # Not detach(token): that fails, and logs, in another task than its attach.
-                otel.attach(self._before)
+                attach(self._before)
             _sending.set(self._around)
             if not self._lasts:
                 self.end(error)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from opentelemetry import context as otel
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanContext, SpanKind
 
-from otelope.core.contexts import span_in
+from otelope.core.contexts import current_context, span_in
 from otelope.core.operation import MAX_LINKS, live
 from otelope.core.placement import Spot
 from otelope.model import semconv
@@ -28,12 +27,12 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 def surroundings() -> Surroundings:
     """What is current in this thread or task."""
-    return surroundings_in(otel.get_current())
+    return surroundings_in(current_context())
 
 
 def surroundings_in(context: Context) -> Surroundings:
     """The same, where this is current in this thread or task."""
-    context = live(context)
+    context = live(context) if context else context
     span = span_in(context)
     if span is trace.INVALID_SPAN:
         return Surroundings(context, span, trace.INVALID_SPAN_CONTEXT, None, None, False)  # noqa: FBT003 - not ours

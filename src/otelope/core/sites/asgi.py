@@ -61,9 +61,11 @@ class Asgi:
         def run(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
             # uvicorn 0.54 calls an application without any, and takes what does not raise at once
             # for one that makes the application.
-            if len(args) + len(kwargs) != _ARGUMENTS:
-                return wrapped(*args, **kwargs)
-            scope, receive, send = _in_order(*args, **kwargs) if kwargs else args
+            if kwargs or len(args) != _ARGUMENTS:
+                if len(args) + len(kwargs) != _ARGUMENTS:
+                    return wrapped(*args, **kwargs)
+                args = _in_order(*args, **kwargs)
+            scope, receive, send = args
             open_: Callable[[], _Passing] | None = None
             with guard:
                 kind = scope["type"]
@@ -188,21 +190,24 @@ class _Request:
                 if starts:
                     self._status = event.get("status", 0)
                     self._send = self._sender(event)
-        # As `Asgi._watched`, for all that carry no envelope.
-        delivered = self._exchange.delivery is not None
-        return self._answer(event, starts) if delivered else self._send(event)
+        # As `Asgi._watched`, for all of which nothing is to be seen.
+        if starts and self._exchange.delivery is not None:
+            return self._start(event)
+        return self._answer(event) if self._exchange.answering else self._send(event)
 
-    async def _answer(self, event: Event, starts: bool) -> None:  # noqa: FBT001 - it does, or not
+    async def _start(self, event: Event) -> None:
         with guard:
-            if starts:
-                self._exchange.answers(event.get("headers", ()))
-            elif event["type"] == "http.response.body":
+            self._exchange.answers(event.get("headers", ()))
+        await self._send(event)
+        with guard:
+            self._exchange.goes_on()
+
+    async def _answer(self, event: Event) -> None:
+        with guard:
+            if event["type"] == "http.response.body":
                 last = not event.get("more_body", False)
                 self._exchange.answered(event.get("body", b""), last=last)
         await self._send(event)
-        if starts:
-            with guard:
-                self._exchange.goes_on()
 
     def end(self, error: BaseException | None) -> None:
         self._exchange.end(error, self._status)
