@@ -91,11 +91,12 @@ class Pairs:
         return None
 
     def keys(self, headers: Any) -> Iterable[str]:
-        return [name for name, _ in self._pairs(headers)]
+        return [name for name, _ in self._pairs(headers)] if headers else ()
 
     def written(self, headers: Any, fields: Mapping[str, str]) -> Any:
         kept = [pair for pair in self._pairs(headers) if pair[0] not in fields]
-        kept.extend([(name, value.encode()) for name, value in fields.items()])
+        for name, value in fields.items():
+            kept.append((name, value.encode()))
         return kept
 
     def _pairs(self, headers: Any) -> Iterable[tuple[str, Any]]:

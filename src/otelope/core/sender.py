@@ -10,14 +10,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
-from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind
 
 from otelope.core.adapter import Adapter
 from otelope.core.attributes import attributes_of
 from otelope.core.carriers import Carrier
-from otelope.core.contexts import attach, current_context, is_suppressed
+from otelope.core.contexts import attach, current_context, is_suppressed, with_span
 from otelope.core.contracts import Leaving
 from otelope.core.guard import guard
 from otelope.core.message import Message
@@ -26,7 +25,7 @@ from otelope.core.placement import Placement, Spot, place_again, place_envelope
 from otelope.core.propagation import carried, injected
 from otelope.core.records import DeliveryRecord, RecordedBy, Recorder
 from otelope.core.shared import Origin, Shared
-from otelope.core.surroundings import Surroundings, surroundings, surroundings_in
+from otelope.core.surroundings import Surroundings, spot_of, surroundings, surroundings_in
 from otelope.model.envelope import Envelope
 from otelope.model.identity import Identity
 
@@ -118,7 +117,7 @@ class Sender:
         fields = {}
         if shared.tracing.active:
             span = NonRecordingSpan(shared.tracing.context_of(spot, (here.span_context,)))
-            fields = injected(trace.set_span_in_context(span, here.context), own.span_id)
+            fields = injected(with_span(here.context, span), own.span_id)
         return Ahead(message, fields, here, origin)
 
     def send_ahead(self, ahead: Ahead, channel: str, adapter: Adapter) -> Sending | None:
@@ -194,11 +193,8 @@ class Sender:
         """Make the envelope's own span; tell and remember where it is."""
         placement = self._placement(own, origin, adapter, here)
         span = self._start(message, origin.envelope, adapter, operation, placement, here, now)
-        sent = span.get_span_context()
-        spot = (
-            Spot(sent.trace_id, sent.span_id)
-            if sent.is_valid
-            else Spot((placement.parent or own).trace_id, own.span_id)
+        spot = spot_of(span.get_span_context()) or Spot(
+            (placement.parent or own).trace_id, own.span_id
         )
         self._tell(origin, spot, span, message.channel, recorded_by, now, leaving)
         return span, spot
@@ -310,7 +306,7 @@ class Sending:
         self.error_type: str | None = None
         self._traced = span.get_span_context().is_valid
         if self._traced:
-            self._within = trace.set_span_in_context(span, before)
+            self._within = with_span(before, span)
 
     def fields(self) -> dict[str, str]:
         """The headers to add (`otelope.core.propagation.injected`)."""
@@ -351,7 +347,10 @@ class Sending:
         error_type = type_of(error) if error is not None else self.error_type
         if self._again or error_type is not None:
             self._tell(error_type)
-        end_span(self._span, error, error_type)
+        if error_type is None:
+            self._span.end()
+        else:
+            end_span(self._span, error, error_type)
 
     def take_back(self, reason: str) -> None:
         """Tell that it came to nothing: when it ends, or after that at once."""

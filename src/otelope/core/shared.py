@@ -96,6 +96,8 @@ class Shared:
         """Where an envelope comes from, seen from what is being handled here; all of it."""
         envelope = self.contracts.whole(envelope)
         delivery = ambient_delivery()
+        if delivery is None and envelope.parent_id is None:
+            return Origin(envelope, False, None, None, 0)  # noqa: FBT003 - nothing is inferred
         handled = delivery.envelope if delivery is not None else None
         named = delivery.resolve(envelope.parent_id) if delivery is not None else None
         if named not in (envelope.parent_id, envelope.id, None):
