@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import threading
@@ -9,9 +10,14 @@ import tracemalloc
 
 import pytest
 
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
 from otelope import instrumentor
 from otelope.core.guard import guard
 from otelope.core.settings import Settings
+from otelope.testing.messages import make
 from tests.contract.unharmed.cases import CASES, MALFORMED, Case, fifty_megabytes
 from tests.contract.unharmed.serving import FRAMEWORKS, served
 from tests.contract.unharmed.watching import PATIENCE
@@ -54,6 +60,36 @@ def test_fifty_megabytes_in_chunks_pass_in_flat_memory(name, service):
     service.instrument()
     # Of what has no declared length, it keeps what may be an envelope until that is too much.
     assert peak(FRAMEWORKS[name]) < without + CAP + MEGABYTE < 20 * MEGABYTE
+
+
+def test_body_in_small_parts_takes_no_more_memory_than_it_is_long(service):
+    service.instrument()
+    body = make(text="-" * 200_000).body
+    # Not single bytes, of which the interpreter has each once.
+    places = iter(range(2, len(body) + 2, 2))
+    took = 0
+
+    async def endpoint(request):
+        nonlocal took
+        before = tracemalloc.get_traced_memory()[0]
+        async for _ in request.stream():
+            took = max(took, tracemalloc.get_traced_memory()[0] - before)
+        return Response()
+
+    async def receive():
+        end = next(places)
+        part = body[end - 2 : end]
+        return {"type": "http.request", "body": part, "more_body": end < len(body)}
+
+    async def send(_): ...
+
+    application = Starlette(routes=[Route("/orders", endpoint, methods=["POST"])])
+    headers = [(b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/orders", "headers": headers}
+    with traced():
+        asyncio.run(application({**scope, "query_string": b""}, receive, send))
+    assert len(service.deliveries()) == 1
+    assert took < 3 * len(body)
 
 
 def peak(framework):

@@ -85,7 +85,7 @@ class Pairs:
     headers = True
 
     def get(self, headers: Any, key: str) -> str | None:
-        for name, value in self._pairs(headers):
+        for name, value in headers if type(headers) is list else self._pairs(headers):
             if name == key:
                 return _text(value)
         return None

@@ -70,9 +70,9 @@ class Exchange:
         "_batch",
         "_caught",
         "_channel",
-        "_chunks",
         "_message_headers",
         "_missing",
+        "_read",
         "_responds",
         "_room",
         "_route",
@@ -105,12 +105,13 @@ class Exchange:
         self._route = route
         self._template: str | None = None
         self._unrouted = routed
-        self._chunks: list[bytes] | None = []
+        # Not the chunks: of a body that comes byte by byte, they would take 40 times its size.
+        self._read: bytearray | None = bytearray()
         self._whole = False
         self._caught: BaseException | None = None
         self.delivery: Delivery | None = None
         self._channel = ""
-        self._answer: list[bytes] | None = None
+        self._answer: bytearray | None = None
         self._answer_headers: Mapping[bytes, bytes] = {}
         self._responds = False
         self.source: Any = None
@@ -125,19 +126,19 @@ class Exchange:
     @property
     def reading(self) -> bool:
         """Whether what the application reads is still of interest."""
-        return self._chunks is not None
+        return self._read is not None
 
     def passed(self, chunk: bytes, *, last: bool = False) -> None:
         """Note what the application has read; *last* where the body ends with it."""
-        if self._chunks is None:
+        if self._read is None:
             return
-        self._chunks.append(chunk)
+        self._read += chunk
         self._missing -= len(chunk)
         self._room -= len(chunk)
         if self._room < 0:
-            self._chunks = None
+            self._read = None
         elif last and self._missing > 0:
-            self._chunks = None  # the client went away in the middle
+            self._read = None  # the client went away in the middle
         elif last or self._missing == 0:
             self._whole = True
             if not self._unrouted:
@@ -150,15 +151,15 @@ class Exchange:
         So it is where an application is mounted in another one: between them contrib's ASGI
         middleware may stand, which takes away what became current while it received.
         """
-        if not self._chunks:
-            self._chunks = None
+        if not self._read:
+            self._read = None
         self.goes_on()
 
     def is_routed(self, template: str) -> None:
         """Note that the framework has found the route, and its template."""
         self._template = template
         self._unrouted = False
-        if self._whole and self._chunks is not None:
+        if self._whole and self._read is not None:
             self._deliver()
 
     def caught(self, error: BaseException) -> None:
@@ -180,18 +181,18 @@ class Exchange:
         limit = self._wrapping.instrumenter.max_body_bytes
         content = event_content(headers, limit) if self.delivery is not None else None
         if content is not None:
-            self._answer, self._answer_headers, self._room = [], content.headers, limit
+            self._answer, self._answer_headers, self._room = bytearray(), content.headers, limit
 
     def answered(self, chunk: bytes, *, last: bool = False) -> None:
         """Note a part of the response; *last* where it ends with that."""
         if self._answer is None:
             return
-        self._answer.append(chunk)
+        self._answer += chunk
         self._room -= len(chunk)
         if self._room < 0:
             self._answer = None
         elif last:
-            self._send(b"".join(self._answer))
+            self._send(bytes(self._answer))
             self._answer = None
 
     def responds(self, headers: Pairs, body: bytes, *, last: bool) -> None:
@@ -203,7 +204,7 @@ class Exchange:
 
     def abandon(self) -> None:
         """Look no more at what is read: the body will not end."""
-        self._chunks = None
+        self._read = None
 
     def end(self, error: BaseException | None, status: int) -> None:
         """
@@ -213,7 +214,7 @@ class Exchange:
             error: What the application raised.
             status: Of the response; 0 where that is unknown.
         """
-        self._chunks = None
+        self._read = None
         if _current.get() is self:
             _current.set(self._within)
         if self.delivery is not None:
@@ -237,8 +238,8 @@ class Exchange:
             sending.end(None)
 
     def _deliver(self) -> None:
-        assert self._chunks is not None  # noqa: S101 - the callers' condition
-        body, self._chunks = b"".join(self._chunks), None
+        assert self._read is not None  # noqa: S101 - the callers' condition
+        body, self._read = bytes(self._read), None
         wrapping, headers = self._wrapping, self._message_headers
         if self._batch:
             messages = [Message(None, part, headers) for part in batched(body)]

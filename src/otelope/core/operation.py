@@ -196,13 +196,10 @@ class Delivery:
         if around is not None:
             # Two consumers polled in turns would otherwise chain their contexts without end.
             around._before = live(around._before)  # noqa: SLF001 - of the same class
-        here: dict[str, object] = {_KEY: self}
-        valid = self.span_context.is_valid
-        attach(
-            with_span(self._context, self._spans[0], here)
-            if valid
-            else Context({**self._context, **here})
-        )
+        if self.span_context.is_valid:
+            attach(with_span(self._context, self._spans[0], {_KEY: self}))
+        else:
+            attach(Context({**self._context, _KEY: self}))
         _attached.set((self, span_in(self._before)))
 
     def resume(self) -> None:
@@ -393,7 +390,7 @@ def drawn_span_id() -> int:
 def metadata_of(envelope: Envelope) -> Envelope:
     """The envelope without payload and text."""
     # 0.2 µs, where `_replace` takes 1.2.
-    return tuple.__new__(Envelope, (*envelope[:_PAYLOAD], *_NO_MORE))
+    return tuple.__new__(Envelope, envelope[:_PAYLOAD] + _NO_MORE)
 
 
 def _delivery_in(context: Context) -> Delivery | None:

@@ -27,6 +27,8 @@ _TRACEPARENT = "traceparent"
 _TRACESTATE = "tracestate"
 _MARK = f"{semconv.TRACESTATE_KEY}="
 _STOCK = [TraceContextTextMapPropagator, W3CBaggagePropagator]
+# A flag is a number that knows its name: 0.1 µs to look one up, 0.3 to make one.
+_FLAGS = tuple(map(TraceFlags, range(256)))
 _VERSION_0 = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})").fullmatch
 
 
@@ -118,9 +120,9 @@ def _span_context(traceparent: str, tracestate: str | None) -> SpanContext | Non
     span_context = SpanContext(
         int(trace_id, 16),
         int(span_id, 16),
-        is_remote=True,
-        trace_flags=TraceFlags(int(flags, 16)),
-        trace_state=TraceState.from_header([state]) if state else None,
+        True,  # noqa: FBT003 - is_remote
+        _FLAGS[int(flags, 16)],
+        TraceState.from_header([state]) if state else None,
     )
     return span_context if span_context.is_valid else None
 
