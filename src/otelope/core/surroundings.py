@@ -32,7 +32,7 @@ def surroundings() -> Surroundings:
 
 def surroundings_in(context: Context) -> Surroundings:
     """The same, where this is current in this thread or task."""
-    context = live(context) if context else context
+    context = live(context)
     span = span_in(context)
     if span is trace.INVALID_SPAN:
         return Surroundings(context, span, trace.INVALID_SPAN_CONTEXT, None, None, False)  # noqa: FBT003 - not ours
