@@ -13,19 +13,21 @@ from otelope.codecs import Codecs
 from otelope.core.adapter import Adapter
 from otelope.core.carriers import BARE, MAPPING
 from otelope.core.claim import Claim, Portable
+from otelope.core.fast_lane import FastTracing
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
 from otelope.core.kinds import kind_of
 from otelope.core.message import Message
 from otelope.core.operation import Arrived, ambient_delivery
 from otelope.core.patching import Patches
-from otelope.core.records import Operation, Recorder
+from otelope.core.records import Operation, Record, Recorder
 from otelope.core.settings import Settings
+from otelope.core.spans import OwnSpan
 from otelope.core.storer import Storing
 from otelope.core.tracing import Tracing
 from otelope.export.body import envelope_json
 from otelope.export.lifecycle import Lifecycle
-from otelope.export.pipeline import Pipeline
+from otelope.export.pipeline import LONGEST_CALL, Pipeline
 from otelope.model.envelope import Envelope
 
 
@@ -41,6 +43,7 @@ class Parts:
         tracer_provider: Whose spans to make; None follows OpenTelemetry's global one.
         recorder: Takes the records; None makes a `Pipeline`.
         status: What the process tells of itself.
+        span_recorder: Takes the spans of the fast lane; None makes a `Pipeline` for them too.
     """
 
     def __init__(
@@ -48,13 +51,23 @@ class Parts:
         tracer_provider: Any,
         recorder: Recorder | None,
         status: Callable[[], dict[str, Any]],
+        span_recorder: Callable[[OwnSpan], None] | None = None,
     ) -> None:
         self.settings = Settings.from_environment()
-        self.tracing = Tracing(tracer_provider)
+        self._status = status
+        self._records: Pipeline[Record] | None = None
+        self._spans: Pipeline[OwnSpan] | None = None
         kind = kind_of(self.settings.commands, self.settings.events)
-        self._pipeline = None
+        if self.settings.lane == "compat":
+            self.tracing = Tracing(tracer_provider)
+        else:
+            if span_recorder is None:
+                span_recorder = self._spans = Pipeline.of_spans(self.settings, self._resource)
+            self.tracing = FastTracing(tracer_provider, span_recorder)
         if recorder is None:
-            recorder = self._pipeline = Pipeline(self.settings, self._resource, kind, status)
+            recorder = self._records = Pipeline.of_records(
+                self.settings, self._resource, kind, self._told
+            )
         self.codecs = Codecs(dict(self.settings.fields), self.settings.max_body_bytes)
         self.hand_overs = HandOvers()
         self.patches = Patches(self.hand_overs)
@@ -141,39 +154,66 @@ class Parts:
         self.hand_overs.end_all()
         self.instrumenter.transactions.end_all()
         ends = time.monotonic() + timeout
-        spans = self._flush_spans(timeout)
-        delivered = self._pipeline is None or self._pipeline.shutdown(timeout)
-        if spans is not None:
+        provider = self._flush_provider(timeout)
+        delivered = self._shutdown_pipelines(ends)
+        if provider is not None:
             # Its own time-out does not hold: 15.8 s were measured for 1 s.
-            spans.join(max(0.0, ends - time.monotonic()))
+            provider.join(max(0.0, ends - time.monotonic()))
         return delivered
 
-    def _flush_spans(self, timeout: float) -> threading.Thread | None:
-        """Export spans beside the records: the SDK does at exit, but not when SIGTERM ends it."""
-        spans = threading.Thread(target=self.tracing.flush, args=(timeout,), daemon=True)
+    def _shutdown_pipelines(self, ends: float) -> bool:
+        def left() -> float:
+            return max(0.0, ends - time.monotonic())
+
+        records, spans = self._records, self._spans
+        if records is not None and spans is not None:
+            # Both at once. The process's last word comes with the records, and tells of the spans.
+            records.hurry()
+            spans.flush(left() / 2)
+        delivered = records is None or records.shutdown(left())
+        return (spans is None or spans.shutdown(left())) and delivered
+
+    def _flush_provider(self, timeout: float) -> threading.Thread | None:
+        """Export the SDK's spans too, which does so at exit, but not when SIGTERM ends it."""
+        provider = threading.Thread(target=self.tracing.flush, args=(timeout,), daemon=True)
         try:
-            spans.start()
+            provider.start()
         except RuntimeError:
             return None  # since 3.12 no thread starts at exit; the SDK has its own turn then
-        return spans
+        return provider
 
     def before_fork(self) -> None:
         """Be ready to be copied."""
-        if self._pipeline is not None:
-            self._pipeline.before_fork()
+        pipelines = self._pipelines
+        for pipeline in pipelines:
+            pipeline.hold()
+        until = time.monotonic() + LONGEST_CALL
+        for pipeline in pipelines:
+            pipeline.settle(until)
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
-        if self._pipeline is not None:
-            self._pipeline.after_fork_in_parent()
+        for pipeline in self._pipelines:
+            pipeline.after_fork_in_parent()
 
     def after_fork_in_child(self) -> None:
         """Start anew: what was queued and what was being handled are the parent's."""
         self.hand_overs.forget()
         self.instrumenter.transactions.forget()
         self.instrumenter.contracts.after_fork_in_child()
-        if self._pipeline is not None:
-            self._pipeline.after_fork_in_child()
+        for pipeline in self._pipelines:
+            pipeline.after_fork_in_child()
+
+    @property
+    def _pipelines(self) -> list[Pipeline[Any]]:
+        made: list[Pipeline[Any] | None] = [self._records, self._spans]
+        return [pipeline for pipeline in made if pipeline is not None]
+
+    def _told(self) -> dict[str, Any]:
+        told = {**self._status(), "lane": self.settings.lane}
+        if self._spans is not None:
+            told["spans"] = self._spans.counters._asdict()
+        return told
 
     def _resource(self) -> dict[str, Any]:
         if self.tracing.resource:

@@ -32,11 +32,15 @@ class Instrumentation:
     Args:
         tracer_provider: Whose spans to make; None follows OpenTelemetry's global one.
         recorder: Takes the records; None exports them as ``OTEL_EXPORTER_OTLP_*`` says.
+        span_recorder: Takes the spans of the fast lane; None likewise.
     """
 
-    def __init__(self, tracer_provider: Any = None, recorder: Any = None) -> None:
+    def __init__(
+        self, tracer_provider: Any = None, recorder: Any = None, span_recorder: Any = None
+    ) -> None:
         self._tracer_provider = tracer_provider
         self._recorder = recorder
+        self._span_recorder = span_recorder
         self._lock = threading.RLock()
         self._parts: Any = None
         self.active = True
@@ -62,7 +66,9 @@ class Instrumentation:
             if self._parts is None:
                 # Not before it is needed: start-up costs the host 20 ms otherwise.
                 assembly = importlib.import_module("otelope.assembly")
-                self._parts = assembly.Parts(self._tracer_provider, self._recorder, self.status)
+                self._parts = assembly.Parts(
+                    self._tracer_provider, self._recorder, self.status, self._span_recorder
+                )
             return self._parts
 
     def status(self) -> dict[str, Any]:
@@ -111,7 +117,9 @@ def active() -> Instrumentation | None:
     return _active
 
 
-def instrument(*, tracer_provider: Any = None, recorder: Any = None) -> None:
+def instrument(
+    *, tracer_provider: Any = None, recorder: Any = None, span_recorder: Any = None
+) -> None:
     """
     Instrument every supported library that is or will be imported in this process.
 
@@ -121,8 +129,10 @@ def instrument(*, tracer_provider: Any = None, recorder: Any = None) -> None:
         tracer_provider: Whose spans to make; None follows OpenTelemetry's global one.
         recorder: Takes the records, `otelope.core.records.Recorder`; None exports them as
             ``OTEL_EXPORTER_OTLP_*`` says.
+        span_recorder: Takes the spans of the fast lane, each an `otelope.core.spans.OwnSpan`, when
+            they end; None likewise.
     """
-    _enable(TABLE, tracer_provider, recorder)
+    _enable(TABLE, tracer_provider, recorder, span_recorder)
 
 
 def uninstrument() -> None:
@@ -151,14 +161,19 @@ def prepare() -> None:
                 _enable(row for row in TABLE if row.entry_point not in names)
 
 
-def _enable(rows: Iterable[Row], tracer_provider: Any = None, recorder: Any = None) -> None:
+def _enable(
+    rows: Iterable[Row],
+    tracer_provider: Any = None,
+    recorder: Any = None,
+    span_recorder: Any = None,
+) -> None:
     global _active  # noqa: PLW0603 - one instrumentation for one process
     with guard:
         if _switched_off():
             return
         with _lock:
             if _active is None:
-                _active = Instrumentation(tracer_provider, recorder)
+                _active = Instrumentation(tracer_provider, recorder, span_recorder)
                 _give_lineage(tracer_provider)
             instrumentation = _active
         for row in rows:

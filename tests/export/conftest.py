@@ -31,7 +31,7 @@ def make_pipeline():
 
     def make(resource=None, status=dict, kind_of=kind, **settings):
         options = {key: settings.pop(key) for key in ("backlog", "connect") if key in settings}
-        pipeline = Pipeline(
+        pipeline = Pipeline.of_records(
             Settings(**{"export_interval": 0.05, **settings}),
             lambda: resource or {"service.name": "shop", "service.version": "1.2.3"},
             kind_of,

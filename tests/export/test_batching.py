@@ -8,7 +8,8 @@ import tracemalloc
 
 from collections import deque
 
-from otelope.export.batching import Batch, RecordQueue, weight
+from otelope.export.batching import Batch, Queue
+from otelope.export.record import weight
 from otelope.export.transport import Unavailable
 from otelope.model.envelope import Envelope
 from tests.export.made import delivery_record, envelope_record
@@ -32,7 +33,7 @@ def test_the_weight_is_about_the_memory():
 def test_a_record_weighs_the_same_when_it_leaves():
     payload = bytearray(10)
     record = envelope_record()._replace(envelope=Envelope("1", "T", payload=payload))
-    queue = RecordQueue(100_000, lambda: None)
+    queue = Queue(100_000, lambda: None, weight)
     queue.put(record)
     payload.extend(b"x" * 1_000)
     queue.put(delivery_record())
@@ -43,7 +44,7 @@ def test_a_record_weighs_the_same_when_it_leaves():
 
 def test_the_bound_counts_what_is_not_released_yet():
     record = envelope_record()
-    queue = RecordQueue(weight(record) * 3, lambda: None)
+    queue = Queue(weight(record) * 3, lambda: None, weight)
     for _ in range(5):
         queue.put(record)
     assert (queue.accepted, queue.refused) == (3, 2)
@@ -58,7 +59,7 @@ def test_the_bound_counts_what_is_not_released_yet():
 def test_it_wakes_once_for_the_first_record_and_once_for_the_threshold():
     woken = []
     record = envelope_record()
-    queue = RecordQueue(10**9, lambda: woken.append(len(queue)))
+    queue = Queue(10**9, lambda: woken.append(len(queue)), weight)
     for _ in range(10):
         queue.put(record)
     assert woken == [1]
@@ -69,7 +70,7 @@ def test_it_wakes_once_for_the_first_record_and_once_for_the_threshold():
 
 
 def test_no_byte_is_lost_or_invented_between_threads():
-    queue = RecordQueue(10**12, lambda: None)
+    queue = Queue(10**12, lambda: None, weight)
     records = [envelope_record(body_bytes=size) for size in range(50)]
 
     def put():

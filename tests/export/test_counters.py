@@ -22,7 +22,7 @@ from tests.export.made import envelope_record, kind
 reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider([reader]))
 for _ in range(2):  # the second takes the first one's place
-    pipeline = Pipeline(Settings(), dict, kind, dict)
+    pipeline = Pipeline.of_records(Settings(), dict, kind, dict)
     for _ in range(3):
         pipeline(envelope_record())
     pipeline(envelope_record()._replace(trace_id=None))

@@ -23,7 +23,7 @@ from otelope.export.pipeline import Pipeline
 from tests.export.made import envelope_record, kind
 
 settings = Settings(export_interval=float(os.environ.get("INTERVAL", "600")), shutdown_timeout=5.0)
-pipeline = Pipeline(settings, lambda: {"service.name": "child"}, kind, dict)
+pipeline = Pipeline.of_records(settings, lambda: {"service.name": "child"}, kind, dict)
 lifecycle = Lifecycle(pipeline, settings.shutdown_timeout)
 lifecycle.install()
 

@@ -304,7 +304,7 @@ def held(collector):
 
 
 def test_a_fork_waits_for_what_is_being_sent(collector, make_pipeline, held, monkeypatch):
-    monkeypatch.setattr("otelope.export.pipeline._LONGEST_CALL", 20)
+    monkeypatch.setattr("otelope.export.pipeline.LONGEST_CALL", 20)
     asked, answers = held
     pipeline = make_pipeline()
     pipeline(envelope_record())

@@ -12,8 +12,13 @@ from typing import Any, Literal, get_args
 
 Traces = Literal["tree", "links", "join"]
 Contracts = Literal["report", "strict"]
+Lane = Literal["compat", "fast"]
 
-_CHOICES = {"traces": get_args(Traces), "contracts": get_args(Contracts)}
+_CHOICES = {
+    "traces": get_args(Traces),
+    "contracts": get_args(Contracts),
+    "lane": get_args(Lane),
+}
 
 _logger = logging.getLogger("otelope")
 
@@ -37,6 +42,12 @@ class Settings:
         "OTELOPE_TRACES",
         "`tree`: a chain is one trace; `links`: every envelope has a trace of its own, tied by "
         "links; `join`: an envelope joins the ambient or propagated trace.",
+    )
+    lane: Lane = _setting(
+        "compat",
+        "OTELOPE_LANE",
+        "`compat`: spans are made by the application's TracerProvider; `fast`: by otelope itself, "
+        "and exported beside the records, unseen by the provider's processors.",
     )
     fields: tuple[tuple[str, str], ...] = _setting(
         (),
@@ -66,10 +77,13 @@ class Settings:
     queue_bytes: int = _setting(
         67_108_864,
         "OTELOPE_QUEUE_BYTES",
-        "Memory for records that wait to be exported; beyond it new ones are dropped and counted.",
+        "Memory for records that wait to be exported, and in the fast lane as much for spans; "
+        "beyond it new ones are dropped and counted.",
     )
     export_interval: float = _setting(
-        1.0, "OTELOPE_EXPORT_INTERVAL", "Seconds a record waits at most for a batch to fill."
+        1.0,
+        "OTELOPE_EXPORT_INTERVAL",
+        "Seconds a record or span waits at most for a batch to fill.",
     )
     shutdown_timeout: float = _setting(
         5.0, "OTELOPE_SHUTDOWN_TIMEOUT", "Seconds that the end of the process may wait for export."

@@ -22,7 +22,7 @@ from otelope.model import semconv
 
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
-_RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since 1.42
+RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since 1.42
 _FLAGS_KEPT = 4096
 
 
@@ -55,8 +55,8 @@ class Tracing:
     """
     Makes spans through the provider that is set, also when it is set late.
 
-    This is the seam for another way of making spans: `start`, `context_of`, `sampled` and
-    `resource` are all that the instrumenter asks for.
+    This is the seam for another way of making spans, `otelope.core.fast_lane`: `active`, `start`,
+    `context_of`, `sampled` and `resource` are all that the instrumenter asks for.
 
     Args:
         provider: The provider to use; None follows OpenTelemetry's global one.
@@ -128,11 +128,7 @@ class Tracing:
             dropped = self._dropped(placement, parent, self._stock)
             if dropped is not None:
                 return dropped
-        here = span_in(context).get_span_context()
-        if parent is not None and parent is not here:
-            context = trace.set_span_in_context(NonRecordingSpan(parent), context)
-        elif parent is None and here.is_valid:
-            context = trace.set_span_in_context(trace.INVALID_SPAN, context)
+        context = below(context, parent)
         self._ids.pin(placement.trace_id, placement.span_id)
         return self._tracer.start_span(  # type: ignore[no-any-return]  # any provider's tracer
             name,
@@ -164,9 +160,9 @@ class Tracing:
             return None
         assert self._ids is not None  # noqa: S101 - what `active` says
         if parent is not None:
-            flags, state = parent.trace_flags & _RANDOM, parent.trace_state
+            flags, state = parent.trace_flags & RANDOM, parent.trace_state
         else:
-            flags, state = _RANDOM if self._ids.is_trace_id_random() else 0, _NO_STATE
+            flags, state = RANDOM if self._ids.is_trace_id_random() else 0, NO_STATE
         span_id = placement.span_id or self._ids.generate_span_id()
         return NonRecordingSpan(SpanContext(trace_id, span_id, False, TraceFlags(flags), state))  # noqa: FBT003 - is_remote
 
@@ -177,7 +173,7 @@ class Tracing:
                 if known.span_id == spot.span_id:
                     return known
                 return SpanContext(*spot, True, known.trace_flags, known.trace_state)  # noqa: FBT003 - is_remote
-        return SpanContext(*spot, True, self.sampled(spot.trace_id), _NO_STATE)  # noqa: FBT003 - is_remote
+        return SpanContext(*spot, True, self.sampled(spot.trace_id), NO_STATE)  # noqa: FBT003 - is_remote
 
     def _adopt(self, provider: Any) -> None:
         tracer = provider.get_tracer(semconv.SCOPE, None, semconv.SCHEMA_URL)
@@ -188,10 +184,24 @@ class Tracing:
             # get_tracer gives the same Tracer for one scope (since 1.41), so it may be pinned.
             self._ids = generator if isinstance(generator, PinnedIds) else PinnedIds(generator)
             tracer.id_generator = self._ids
-        self._stock = stock_sampler(tracer.sampler) if _drops_unseen(tracer) else None
+        self._stock = self._stock_of(tracer)
         self._tracer = tracer
         self._flags.clear()
         self._seen = provider
+
+    def _stock_of(self, tracer: Any) -> StockSampler | None:
+        """What need not be asked of the tracer's sampler."""
+        return stock_sampler(tracer.sampler) if _drops_unseen(tracer) else None
+
+
+def below(context: Context, parent: SpanContext | None) -> Context:
+    """A context whose span is the given parent, or none."""
+    here = span_in(context).get_span_context()
+    if parent is not None and parent is not here:
+        return trace.set_span_in_context(NonRecordingSpan(parent), context)
+    if parent is None and here.is_valid:
+        return trace.set_span_in_context(trace.INVALID_SPAN, context)
+    return context
 
 
 def _drops_unseen(tracer: Any) -> bool:
@@ -205,4 +215,4 @@ def _drops_unseen(tracer: Any) -> bool:
     )
 
 
-_NO_STATE = TraceState()
+NO_STATE = TraceState()

@@ -1,4 +1,4 @@
-"""Records wait in a queue that is bounded in bytes, and leave it in batches of encoded records."""
+"""Items wait in a queue that is bounded in bytes, and leave it in batches of encoded items."""
 
 from __future__ import annotations
 
@@ -8,78 +8,67 @@ import threading
 
 from collections import Counter, deque
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol
 
-from otelope.core.records import Record
+from otelope.export.job import Item
 from otelope.export.request import entry
+from otelope.export.signals import Signal
 
 
 _logger = logging.getLogger("otelope")
 
-# What a queued record weighs beside its text: tuples, ids and numbers (tests measure it).
-RECORD_BYTES = 1_024
 # gRPC servers refuse messages above 4 MiB unless told otherwise.
 BATCH_BYTES = 3 * 1024 * 1024
 # Larger than any receiver's limit that we know of (the SDK's own limit over HTTP).
-MAX_RECORD_BYTES = 64 * 1024 * 1024
+MAX_ITEM_BYTES = 64 * 1024 * 1024
 
 
-def weight(record: Record) -> int:
-    """The memory a queued record is accounted with, in bytes."""
-    envelope = record[0]
-    text = envelope.text
-    if text is not None:
-        return RECORD_BYTES + len(text)
-    payload = envelope.payload
-    # Only what cannot change: the same record must weigh the same when it leaves.
-    return RECORD_BYTES + (len(payload) if isinstance(payload, bytes | str) else RECORD_BYTES)
-
-
-class RecordQueue:
+class Queue(Generic[Item]):
     """
-    What the host's threads put records into and the exporter's thread takes them from.
+    What the host's threads put items into and the exporter's thread takes them from.
 
     Args:
         capacity: In bytes. It bounds what waits here *and* what is being sent: bytes are free
-            again when `release` says so. A record beyond it is refused, the ones before it stay.
+            again when `release` says so. An item beyond it is refused, the ones before it stay.
         wake: Called by the host's thread when there is enough to do; must be re-entrant.
+        weigh: As of `otelope.export.job.Job`.
     """
 
-    def __init__(self, capacity: int, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, capacity: int, wake: Callable[[], None], weigh: Callable[[Item], int]
+    ) -> None:
         self.accepted = 0
         self.refused = 0
         self.taken = 0
         self._capacity = capacity
         self._wake = wake
+        self._weigh = weigh
         self._wake_at: float = 0
-        self._records: deque[Record] = deque()
+        self._items: deque[Item] = deque()
         self._bytes_in = 0
         self._bytes_taken = 0
         self._bytes_out = 0
         # Among the host's threads only. The exporter's thread never takes it: a signal handler
         # that waits for the exporter may have interrupted its holder. Re-entrant, as handlers
-        # and finalizers put records too.
+        # and finalizers put items too.
         self._putting = threading.RLock()
 
-    def put(self, record: Record) -> None:
-        """Queue a record, or refuse and count it. No I/O; never waits for the exporter."""
-        # `weight`, inline: a call less on the host's thread.
-        envelope = record[0]
-        text = envelope.text
-        size = RECORD_BYTES + len(text) if text is not None else weight(record)
+    def put(self, item: Item) -> None:
+        """Queue an item, or refuse and count it. No I/O; never waits for the exporter."""
+        size = self._weigh(item)
         with self._putting:
             if self._bytes_in - self._bytes_out + size > self._capacity:
                 self.refused += 1
                 return
             self._bytes_in += size
             self.accepted += 1
-            self._records.append(record)
+            self._items.append(item)
         if self._bytes_in >= self._wake_at:
             self._wake_at = math.inf
             self._wake()
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self._items)
 
     def close(self) -> None:
         """Refuse whatever comes from now on."""
@@ -95,33 +84,32 @@ class RecordQueue:
         """The weight of what was not taken yet."""
         return self._bytes_in - self._bytes_taken
 
-    def take(self) -> tuple[Record, int] | None:
-        """The oldest record and its weight, out of the queue."""
+    def take(self) -> tuple[Item, int] | None:
+        """The oldest item and its weight, out of the queue."""
         try:
-            record = self._records.popleft()
+            item = self._items.popleft()
         except IndexError:
             return None
-        text = record[0].text
-        size = RECORD_BYTES + len(text) if text is not None else weight(record)
+        size = self._weigh(item)
         self._bytes_taken += size
         self.taken += 1
-        return record, size
+        return item, size
 
     def release(self, size: int) -> None:
-        """Free the bytes of records that are stored, dropped or safe elsewhere."""
+        """Free the bytes of items that are stored, dropped or safe elsewhere."""
         self._bytes_out += size
 
     def wake_at(self, waiting: float) -> None:
-        """Ask to be woken once so many bytes wait; 0: at the next record."""
+        """Ask to be woken once so many bytes wait; 0: at the next item."""
         self._wake_at = self._bytes_taken + waiting
 
 
 class Batch(NamedTuple):
     """
-    Encoded records that are sent together.
+    Encoded items that are sent together.
 
     Args:
-        entries: Each a ``LogRecord`` with its field head inside ``ScopeLogs``.
+        entries: Each as `otelope.export.request.entry` writes it.
         weight: The bytes to release to the queue when they are stored, dropped or safe.
         number: In the order of encoding; what a durable backlog kept of an earlier process has
             negative numbers.
@@ -183,24 +171,27 @@ class MemoryBacklog:
         """Nothing to do: it left with `next`."""
 
 
-class Batcher:
+class Batcher(Generic[Item]):
     """
-    Encodes queued records into batches; a record that cannot be encoded costs no other.
+    Encodes queued items into batches; one that cannot be encoded costs no other.
 
     Args:
-        queue: Where records come from.
-        encode: One record as a ``LogRecord`` message.
-        dropped: Told how many records were given up.
+        queue: Where items come from.
+        encode: One item as a message of its signal.
+        signal: What they are.
+        dropped: Told how many items were given up.
     """
 
     def __init__(
         self,
-        queue: RecordQueue,
-        encode: Callable[[Record], bytes],
+        queue: Queue[Item],
+        encode: Callable[[Item], bytes],
+        signal: Signal,
         dropped: Callable[[int], None],
     ) -> None:
         self._queue = queue
         self._encode = encode
+        self._signal = signal
         self._dropped = dropped
         self._reported: Counter[str] = Counter()
         self._number = 0
@@ -222,7 +213,7 @@ class Batcher:
         return self._number
 
     def batch(self) -> Batch | None:
-        """The next batch, of at most 3 MiB unless one record alone is larger; None: no record."""
+        """The next batch, of at most 3 MiB unless one item alone is larger; None: no item."""
         entries: list[bytes] = []
         size = held = 0
         if self._carried is not None:
@@ -231,14 +222,14 @@ class Batcher:
             entries.append(encoded)
             size = len(encoded)
         while (taken := self._queue.take()) is not None:
-            record, weighs = taken
+            item, weighs = taken
             try:
-                encoded = entry(self._encode(record))
-            except Exception as error:  # noqa: BLE001 - the thread must outlive any record
+                encoded = entry(self._encode(item))
+            except Exception as error:  # noqa: BLE001 - the thread must outlive any item
                 self._drop(type(error).__name__, weighs)
                 continue
-            if len(encoded) > MAX_RECORD_BYTES:
-                self._drop("RecordTooLarge", weighs)
+            if len(encoded) > MAX_ITEM_BYTES:
+                self._drop("TooLarge", weighs)
                 continue
             if entries and size + len(encoded) > BATCH_BYTES:
                 self._carried = encoded, weighs
@@ -251,19 +242,21 @@ class Batcher:
         self._number += 1
         return Batch(entries, held, self._number)
 
-    def own(self, record: bytes) -> Batch:
-        """A batch of one record of our own, which is not counted."""
+    def own(self, message: bytes) -> Batch:
+        """A batch of one item of our own, which is not counted."""
         self._number += 1
-        return Batch([entry(record)], 0, self._number, internal=True)
+        return Batch([entry(message)], 0, self._number, internal=True)
 
     def _drop(self, reason: str, size: int) -> None:
         self._queue.release(size)
         self._dropped(1)
         self._reported[reason] += 1
         if self._reported[reason] == 1:
-            # Neither the record nor the exception's text: both may quote a message body.
+            # Neither the item nor the exception's text: both may quote a message body.
             _logger.error(
-                "A record could not be encoded (%s) and is dropped; others are not affected. "
-                "Reported once; otelope.records.dropped counts.",
+                "A %s could not be encoded (%s) and is dropped; others are not affected. "
+                "Reported once; otelope.%s.dropped counts.",
+                self._signal.item,
                 reason,
+                self._signal.items,
             )

@@ -1,4 +1,4 @@
-"""How many records there were and what became of them, also as OpenTelemetry metrics."""
+"""How many items of a signal there were and what became of them, also as metrics."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from opentelemetry.metrics import CallbackOptions, Observation, get_meter
 
+from otelope.export.signals import LOGS, TRACES, Signal
 from otelope.model import semconv
 
 
 class Counters(NamedTuple):
     """
-    What became of the records of this process.
+    What became of the records of this process, or of its spans.
 
     Args:
         seen: Handed in.
@@ -31,10 +32,18 @@ class Counters(NamedTuple):
 
 
 _NAMES = {
-    "seen": semconv.RECORDS_SEEN,
-    "stored": semconv.RECORDS_STORED,
-    "spooled": semconv.RECORDS_SPOOLED,
-    "dropped": semconv.RECORDS_DROPPED,
+    LOGS: {
+        "seen": semconv.RECORDS_SEEN,
+        "stored": semconv.RECORDS_STORED,
+        "spooled": semconv.RECORDS_SPOOLED,
+        "dropped": semconv.RECORDS_DROPPED,
+    },
+    TRACES: {
+        "seen": semconv.SPANS_SEEN,
+        "stored": semconv.SPANS_STORED,
+        "spooled": semconv.SPANS_SPOOLED,
+        "dropped": semconv.SPANS_DROPPED,
+    },
 }
 
 
@@ -46,33 +55,36 @@ class _Source:
         self.read: Callable[[], Counters | None] = lambda: None
 
 
-_source = _Source()
+_sources = {signal: _Source() for signal in _NAMES}
 
 
-def observe(owner: object, read: Callable[[], Counters]) -> None:
+def observe(owner: object, read: Callable[[], Counters], signal: Signal) -> None:
     """
     Let OpenTelemetry's metrics read the counters; of the latest owner, as long as it lives.
 
     Args:
         owner: Whose counters they are.
         read: A method of *owner*.
+        signal: What is counted.
     """
     method = weakref.WeakMethod(read)
     alive = weakref.ref(owner)
-    _source.read = lambda: found() if alive() is not None and (found := method()) else None
-    if _source.observed:
+    source = _sources[signal]
+    source.read = lambda: found() if alive() is not None and (found := method()) else None
+    if source.observed:
         return
-    _source.observed = True
+    source.observed = True
     meter = get_meter(semconv.SCOPE)
-    for field, name in _NAMES.items():
+    for field, name in _NAMES[signal].items():
         create = (
             meter.create_observable_up_down_counter
             if field == "spooled"
             else meter.create_observable_counter
         )
-        create(name, callbacks=[partial(_observations, field)], unit="{record}")
+        callback = partial(_observations, source, field)
+        create(name, callbacks=[callback], unit=f"{{{signal.item}}}")
 
 
-def _observations(field: str, _: CallbackOptions) -> Iterable[Observation]:
-    counters = _source.read()
+def _observations(source: _Source, field: str, _: CallbackOptions) -> Iterable[Observation]:
+    counters = source.read()
     return () if counters is None else (Observation(getattr(counters, field)),)

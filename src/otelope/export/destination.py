@@ -1,4 +1,4 @@
-"""Where records go: OpenTelemetry's own environment variables for OTLP logs."""
+"""Where a signal goes: OpenTelemetry's own environment variables for OTLP."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 from opentelemetry.util.re import parse_env_headers
+
+from otelope.export.signals import LOGS, Signal
 
 
 Protocol = Literal["grpc", "http/protobuf"]
@@ -21,7 +23,7 @@ _DEFAULT_TIMEOUT = 10.0
 
 class Destination(NamedTuple):
     """
-    Where and how records are sent.
+    Where and how a signal is sent.
 
     Args:
         protocol: How OTLP travels.
@@ -33,6 +35,7 @@ class Destination(NamedTuple):
         client_certificate: A file with this client's certificate.
         compressed: Whether requests are gzipped.
         timeout: Of one export, in seconds.
+        signal: What is sent.
     """
 
     protocol: Protocol
@@ -44,37 +47,43 @@ class Destination(NamedTuple):
     client_certificate: str | None = None
     compressed: bool = False
     timeout: float = _DEFAULT_TIMEOUT
+    signal: Signal = LOGS
 
 
-def destination(environ: Mapping[str, str] = os.environ) -> Destination:
-    """Read ``OTEL_EXPORTER_OTLP_LOGS_*`` and ``OTEL_EXPORTER_OTLP_*``; never raises."""
-    protocol = _protocol(environ)
-    endpoint, secure = (
-        _grpc_endpoint(environ) if protocol == "grpc" else (_http_endpoint(environ), False)
-    )
+def destination(environ: Mapping[str, str] = os.environ, signal: Signal = LOGS) -> Destination:
+    """Read ``OTEL_EXPORTER_OTLP_<signal>_*`` and ``OTEL_EXPORTER_OTLP_*``; never raises."""
+    # The specification lets what is set for a signal come first.
+    own = f"{_PREFIX}{signal.variable}_"
+
+    def read(name: str) -> str | None:
+        for full in (own + name, _PREFIX + name):
+            if text := environ.get(full, "").strip():
+                return text
+        return None
+
+    protocol = _protocol(read("PROTOCOL"))
+    if protocol == "grpc":
+        endpoint, secure = _grpc_endpoint(read("ENDPOINT"), read("INSECURE"))
+    else:
+        whole = environ.get(f"{own}ENDPOINT", "").strip()
+        endpoint, secure = _http_endpoint(whole, read("ENDPOINT"), signal.path), False
     return Destination(
         protocol,
         endpoint,
         secure,
-        tuple(parse_env_headers(_read(environ, "HEADERS") or "", liberal=True).items()),
-        _read(environ, "CERTIFICATE"),
-        _read(environ, "CLIENT_KEY"),
-        _read(environ, "CLIENT_CERTIFICATE"),
-        _compressed(environ),
-        _timeout(environ),
+        tuple(parse_env_headers(read("HEADERS") or "", liberal=True).items()),
+        read("CERTIFICATE"),
+        read("CLIENT_KEY"),
+        read("CLIENT_CERTIFICATE"),
+        _compressed(read("COMPRESSION")),
+        _timeout(read("TIMEOUT")),
+        signal,
     )
 
 
-def _read(environ: Mapping[str, str], name: str) -> str | None:
-    for full in (f"{_PREFIX}LOGS_{name}", _PREFIX + name):
-        if text := environ.get(full, "").strip():
-            return text
-    return None
-
-
-def _protocol(environ: Mapping[str, str]) -> Protocol:
+def _protocol(text: str | None) -> Protocol:
     # grpc is what opentelemetry-distro sets, and the one server port most collectors open first.
-    text = (_read(environ, "PROTOCOL") or "grpc").lower()
+    text = (text or "grpc").lower()
     if text in ("grpc", "http/protobuf"):
         return "grpc" if text == "grpc" else "http/protobuf"
     used: Protocol = "http/protobuf" if text.startswith("http") else "grpc"
@@ -87,22 +96,20 @@ def _protocol(environ: Mapping[str, str]) -> Protocol:
     return used
 
 
-def _grpc_endpoint(environ: Mapping[str, str]) -> tuple[str, bool]:
-    text = _read(environ, "ENDPOINT") or "http://localhost:4317"
+def _grpc_endpoint(text: str | None, insecure: str | None) -> tuple[str, bool]:
+    text = text or "http://localhost:4317"
     scheme, separator, rest = text.partition("://")
     if not separator:
         # host:port. The specification lets OTEL_EXPORTER_OTLP_INSECURE decide here, and only here.
-        return text, (_read(environ, "INSECURE") or "false").lower() != "true"
+        return text, (insecure or "false").lower() != "true"
     if scheme.lower() in ("http", "https"):
         # No urlsplit, which raises at a bracket too few; gRPC says what it cannot resolve.
         return rest.partition("/")[0], scheme.lower() == "https"
     return text, False  # unix://, dns://: gRPC's own to read
 
 
-def _http_endpoint(environ: Mapping[str, str]) -> str:
-    own = environ.get(f"{_PREFIX}LOGS_ENDPOINT", "").strip()
-    shared = environ.get(f"{_PREFIX}ENDPOINT", "").strip() or "http://localhost:4318"
-    url = own or shared.rstrip("/") + "/v1/logs"
+def _http_endpoint(own: str, shared: str | None, path: str) -> str:
+    url = own or (shared or "http://localhost:4318").rstrip("/") + path
     if "://" not in url:
         _logger.warning(
             "%sENDPOINT has no scheme; http://%s is used. Write http:// or https://.", _PREFIX, url
@@ -111,8 +118,8 @@ def _http_endpoint(environ: Mapping[str, str]) -> str:
     return url
 
 
-def _compressed(environ: Mapping[str, str]) -> bool:
-    text = (_read(environ, "COMPRESSION") or "none").lower()
+def _compressed(text: str | None) -> bool:
+    text = (text or "none").lower()
     if text not in ("none", "gzip"):
         _logger.warning(
             "%sCOMPRESSION=%s is not supported, none is used; set gzip or none.", _PREFIX, text
@@ -120,8 +127,7 @@ def _compressed(environ: Mapping[str, str]) -> bool:
     return text == "gzip"
 
 
-def _timeout(environ: Mapping[str, str]) -> float:
-    text = _read(environ, "TIMEOUT")
+def _timeout(text: str | None) -> float:
     if text is None:
         return _DEFAULT_TIMEOUT
     try:

@@ -14,13 +14,14 @@ import threading
 import time
 
 from queue import Empty, SimpleQueue
+from typing import Generic
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otelope.core.guard import guard
-from otelope.export.batching import BATCH_BYTES, Backlog, Batch, Batcher, RecordQueue
+from otelope.export.batching import BATCH_BYTES, Backlog, Batch, Batcher, Queue
 from otelope.export.flushing import Flush, Flushes
-from otelope.export.job import Delivery, Job
+from otelope.export.job import Delivery, Item, Job
 from otelope.export.outage import Outage
 from otelope.export.sending import Attempt, Senders
 
@@ -32,7 +33,7 @@ _IN_FLIGHT = 4
 _STATUS_INTERVAL = 60.0
 
 
-class Exporter:
+class Exporter(Generic[Item]):
     """
     Delivers what is put into its queue. Belongs to one process: a fork needs another.
 
@@ -41,14 +42,14 @@ class Exporter:
         backlog: Where batches wait that could not be sent.
     """
 
-    def __init__(self, job: Job, backlog: Backlog) -> None:
-        self.queue = RecordQueue(job.capacity, self.wake)
+    def __init__(self, job: Job[Item], backlog: Backlog) -> None:
+        self.queue = Queue(job.capacity, self.wake, job.weigh)
         self.delivery = Delivery()
-        self.outage = Outage(job.target)
+        self.outage = Outage(job.target, job.signal.items)
         self.senders = Senders(job.connect, job.wrap, self._receive)
         self._job = job
         self._backlog = backlog
-        self._batcher = Batcher(self.queue, job.encode, self.delivery.drop)
+        self._batcher = Batcher(self.queue, job.encode, job.signal, self.delivery.drop)
         self._inbox: SimpleQueue[Flush | Attempt | None] = SimpleQueue()
         self._starting = threading.Lock()
         self._sending: set[int] = set()
@@ -72,11 +73,8 @@ class Exporter:
         Returns:
             Whether all of it was acknowledged in time.
         """
-        if not self.queue.accepted or self._closed:
-            return not self.queue.bytes
-        request = Flush(self.queue.accepted, self.delivery.dropped, closing=closing)
-        self._inbox.put(request)
-        if self._closed:  # meanwhile: nobody reads it any more
+        request = self.hurry(closing=closing)
+        if request is None:
             return not self.queue.bytes
         if not self._started():
             # Since Python 3.12 no thread can be started while the interpreter ends.
@@ -87,6 +85,17 @@ class Exporter:
         except Empty:
             request.abandoned = True
             return False
+
+    def hurry(self, *, closing: bool = False) -> Flush | None:
+        """Begin to deliver everything accepted so far; None where nobody will."""
+        if not self.queue.accepted or self._closed:
+            return None
+        request = Flush(self.queue.accepted, self.delivery.dropped, closing=closing)
+        self._inbox.put(request)
+        if self._closed:  # meanwhile: nobody reads it any more
+            return None
+        self._started()
+        return request
 
     def abandon(self) -> None:
         """End the threads, whatever is still on its way; takes no lock."""
@@ -160,9 +169,11 @@ class Exporter:
         if self.queue.refused and not self._refusal_reported:
             self._refusal_reported = True
             _logger.error(
-                "The queue of records is full (OTELOPE_QUEUE_BYTES): %s does not take them fast "
-                "enough, new ones are dropped. Reported once; otelope.records.dropped counts.",
+                "The queue of %s is full (OTELOPE_QUEUE_BYTES): %s does not take them fast "
+                "enough, new ones are dropped. Reported once; otelope.%s.dropped counts.",
+                self._job.signal.items,
                 self._job.target,
+                self._job.signal.items,
             )
 
     def _may_send(self) -> bool:
@@ -184,13 +195,21 @@ class Exporter:
         self.senders.send(batch, busy)
 
     def _status_wanted(self) -> bool:
-        return self.delivery.stored > 0 and not self.outage and self._told != self._counts()
+        return (
+            self._job.status is not None
+            and self.delivery.stored > 0
+            and not self.outage
+            and self._told != self._counts()
+        )
 
     def _counts(self) -> tuple[int, ...]:
         queue, delivery = self.queue, self.delivery
         return queue.accepted, queue.refused, delivery.stored, delivery.dropped
 
-    def _report(self) -> int:
+    def _report(self) -> int | None:
+        """Send what the process says of itself; the number of the batch."""
+        if self._job.status is None:
+            return None
         self._status_due = time.monotonic() + _STATUS_INTERVAL
         self._told = self._counts()
         batch = self._batcher.own(self._job.status())
@@ -209,10 +228,11 @@ class Exporter:
             self.delivery.spooled -= len(batch.entries)
         if done.dropped:
             _logger.error(
-                "%s refused %d of %d records for good (%s); they are dropped, the others are not.",
+                "%s refused %d of %d %s for good (%s); they are dropped, the others are not.",
                 self._job.target,
                 done.dropped,
                 len(batch.entries),
+                self._job.signal.items,
                 done.refused,
             )
         remaining = batch.weight * len(done.remaining) // len(batch.entries)

@@ -1,4 +1,4 @@
-"""Who waits until their records are delivered."""
+"""Who waits until their items are delivered."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from queue import SimpleQueue
 
 class Flush:
     """
-    Someone waits until the first *target* accepted records are acknowledged.
+    Someone waits until the first *target* accepted items are acknowledged.
 
     Args:
         target: How many were accepted when it was asked for.
@@ -44,7 +44,7 @@ class Flushes:
         self._waiting.append(flush)
 
     def fence(self, taken: int, last: int) -> None:
-        """Tell that so many records are in batches up to the number *last*."""
+        """Tell that so many items are in batches up to the number *last*."""
         self._waiting = [flush for flush in self._waiting if not flush.abandoned]
         for flush in self._waiting:
             if flush.fence is None and taken >= flush.target:
@@ -65,6 +65,6 @@ class Flushes:
         flush.answer.put(delivered)
 
     def dismiss(self) -> None:
-        """Let all go: their records are not acknowledged, and will not be."""
+        """Let all go: their items are not acknowledged, and will not be."""
         for flush in tuple(self._waiting):
             self.answer(flush, delivered=False)

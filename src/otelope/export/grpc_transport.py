@@ -12,12 +12,11 @@ from otelope.export.protobuf import read_fields
 from otelope.export.transport import Refused, Unavailable, read_file, rejected
 
 
-_METHOD = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 _RETRY_INFO = b"google.rpc.RetryInfo"
 
 # What a collector says to a request that it will never take. The OTLP specification counts
 # UNAUTHENTICATED, PERMISSION_DENIED and UNIMPLEMENTED (no such service: a wrong port) with these;
-# they are wrong settings, not wrong records, so records wait for them to be put right.
+# they are wrong settings, not wrong items, so items wait for them to be put right.
 _REFUSALS = frozenset(
     {
         grpc.StatusCode.INVALID_ARGUMENT,
@@ -45,7 +44,7 @@ class GrpcTransport:
         self._where = where
         self._channel = _connect(where)
         self._export: Any = self._channel.unary_unary(
-            _METHOD, request_serializer=None, response_deserializer=None
+            where.signal.method, request_serializer=None, response_deserializer=None
         )
 
     def send(self, request: bytes) -> int:

@@ -18,7 +18,7 @@ from otelope.export.destination import Destination
 from otelope.export.transport import Refused, Unavailable, read_file, rejected
 
 
-# As for gRPC: 401, 403, 404, 405 and 407 are wrong settings, which records wait for.
+# As for gRPC: 401, 403, 404, 405 and 407 are wrong settings, which items wait for.
 _RETRYABLE = frozenset(
     {
         HTTPStatus.UNAUTHORIZED,

@@ -1,4 +1,4 @@
-"""How long to wait for a collector that does not take records, and what to tell people of it."""
+"""How long to wait for a collector that does not take items, and what to tell people of it."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ class Outage:
     Back-off: from 0.1 s doubling to 30 s, or as long as the collector asks for.
 
     Args:
-        target: Where records go, for messages to people.
+        target: Where items go, for messages to people.
+        items: What they are called there.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, items: str) -> None:
         self.until = -math.inf
         self.reason: str | None = None
         self._target = target
+        self._items = items
         self._failures = 0
         self._asked_for = False
 
@@ -49,7 +51,7 @@ class Outage:
 
     def _over(self) -> None:
         if self._failures:
-            _logger.warning("%s takes records again.", self._target)
+            _logger.warning("%s takes %s again.", self._target, self._items)
         self._failures = 0
         self.reason = None
         self.until = -math.inf
@@ -57,9 +59,10 @@ class Outage:
     def _goes_on(self, reason: str, asked_for: float | None, *, hurried: bool) -> None:
         if not self._failures:
             _logger.warning(
-                "Records cannot be delivered to %s (%s). They are kept, up to OTELOPE_QUEUE_BYTES,"
+                "%s cannot be delivered to %s (%s). They are kept, up to OTELOPE_QUEUE_BYTES,"
                 " and sent again. Is a collector listening there? OTEL_EXPORTER_OTLP_ENDPOINT "
                 "says where they go; `otelope up` starts a collector.",
+                self._items.capitalize(),
                 self._target,
                 reason,
             )

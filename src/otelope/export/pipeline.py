@@ -1,4 +1,4 @@
-"""The export lane: takes records in the host's threads, delivers them in its own."""
+"""The export lane: takes records and spans in the host's threads, delivers them in its own."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ import time
 
 from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Generic
 
 from otelope.core.guard import guard
 from otelope.core.records import Record
 from otelope.core.settings import Settings
+from otelope.core.spans import OwnSpan
 from otelope.export.batching import Backlog, MemoryBacklog
 from otelope.export.connecting import open_transport
 from otelope.export.counters import Counters, observe
 from otelope.export.destination import destination
 from otelope.export.exporter import Exporter
-from otelope.export.job import Job
+from otelope.export.job import Item, Job
 from otelope.export.record import Encoder, KindOf, process_record
+from otelope.export.record import weight as weight_of_record
 from otelope.export.request import Request
+from otelope.export.signals import LOGS, TRACES, Signal
+from otelope.export.span import encoded_span, weight_of_span
 from otelope.export.transport import Transport
 from otelope.model import semconv
 
@@ -31,24 +35,26 @@ _logger = logging.getLogger("otelope")
 # Seconds that a fork waits for an import at most; those of grpc and requests take 0.1 to 0.4.
 _LONGEST_HOLD = 2.0
 # And for what is being sent; longer calls than this are of a collector in trouble.
-_LONGEST_CALL = 0.5
+LONGEST_CALL = 0.5
 
 # Exporters of the processes this one was forked from. Their connections must neither be used nor
 # closed here: closing says goodbye on a socket that is the parent's.
-_inherited: list[Exporter] = []
+_inherited: list[Exporter[Any]] = []
 
 
-class Pipeline:
+class Pipeline(Generic[Item]):
     """
-    A `otelope.core.records.Recorder` that delivers to ``OTEL_EXPORTER_OTLP_*``.
+    Takes items of one signal, as a `otelope.core.records.Recorder` does, and delivers them.
 
-    Starts its threads with the first record.
+    Starts its threads with the first item. Where they go, ``OTEL_EXPORTER_OTLP_*`` says.
 
     Args:
         settings: Of the queue and its end.
+        signal: What the items are.
+        encode, weigh: As of `otelope.export.job.Job`.
         resource: The resource's attributes; asked once, in the exporter's thread.
-        kind: As for `otelope.export.record.Encoder`.
-        status: What the process says of itself in its own record, plain data.
+        status: What the process says of itself in a record of its own, plain data; None: nothing,
+            as where the items are no records.
         backlog: Makes the place where batches wait that could not be sent; once per process.
         connect: Opens the transport; by default the one the environment names.
     """
@@ -56,19 +62,23 @@ class Pipeline:
     def __init__(
         self,
         settings: Settings,
+        signal: Signal,
+        encode: Callable[[Item], bytes],
+        weigh: Callable[[Item], int],
         resource: Callable[[], Mapping[str, Any]],
-        kind: KindOf,
-        status: Callable[[], Mapping[str, Any]],
+        status: Callable[[], Mapping[str, Any]] | None = None,
         *,
         backlog: Callable[[], Backlog] = MemoryBacklog,
         connect: Callable[[], Transport] | None = None,
     ) -> None:
         self._settings = settings
+        self._signal = signal
+        self._weigh = weigh
         self._resource = resource
         self._status = status
         self._backlog = backlog
-        self._encode = Encoder(kind)
-        self._destination = destination()
+        self._encode = encode
+        self._destination = destination(signal=signal)
         self._connect = connect or (lambda: open_transport(self._destination))
         self._request: Request | None = None
         self._held: set[int] = set()
@@ -77,36 +87,61 @@ class Pipeline:
         self._put = self._exporter.queue.put
         self._pid = os.getpid()
 
-    def __call__(self, record: Record) -> None:
-        """Take a record: counts it at least, never blocks on I/O."""
+    @staticmethod
+    def of_records(
+        settings: Settings,
+        resource: Callable[[], Mapping[str, Any]],
+        kind: KindOf,
+        status: Callable[[], Mapping[str, Any]],
+        **options: Any,
+    ) -> Pipeline[Record]:
+        """A pipeline of records; *kind* as for `otelope.export.record.Encoder`."""
+        encode = Encoder(kind)
+        return Pipeline(settings, LOGS, encode, weight_of_record, resource, status, **options)
+
+    @staticmethod
+    def of_spans(
+        settings: Settings, resource: Callable[[], Mapping[str, Any]], **options: Any
+    ) -> Pipeline[OwnSpan]:
+        """A pipeline of spans."""
+        return Pipeline(settings, TRACES, encoded_span, weight_of_span, resource, **options)
+
+    def __call__(self, item: Item) -> None:
+        """Take an item: counts it at least, never blocks on I/O."""
         if os.getpid() != self._pid:
             self._notice_fork()
-        self._put(record)
+        self._put(item)
 
     @property
     def counters(self) -> Counters:
-        """What became of this process's records."""
+        """What became of this process's items."""
         return self._count()
 
     @property
     def target(self) -> str:
-        """Where records go, for people."""
+        """Where items go, for people."""
         return self._destination.endpoint
 
     @property
     def failure(self) -> str | None:
-        """Why the collector does not take records at present; None when it does."""
+        """Why the collector does not take items at present; None when it does."""
         return self._exporter.outage.reason
 
     def flush(self, timeout: float) -> bool:
         """Wait for at most *timeout* seconds; whether everything so far was acknowledged."""
         return self._exporter.flush(timeout)
 
+    def hurry(self) -> None:
+        """Begin to deliver what is queued, without waiting for it."""
+        if os.getpid() != self._pid:
+            self._notice_fork()
+        self._exporter.hurry()
+
     def shutdown(self, timeout: float) -> bool:
         """
         Deliver what is queued and end the threads, within *timeout* seconds.
 
-        Records that come later are counted as dropped. What could not be delivered is named in
+        Items that come later are counted as dropped. What could not be delivered is named in
         the log.
         """
         if os.getpid() != self._pid:
@@ -119,9 +154,10 @@ class Pipeline:
         lost = counters.seen - counters.stored - counters.spooled - counters.dropped
         if lost and not delivered:
             _logger.error(
-                "%d records could not be delivered to %s within %g s (%s) and are lost with this "
+                "%d %s could not be delivered to %s within %g s (%s) and are lost with this "
                 "process. OTELOPE_SHUTDOWN_TIMEOUT says how long its end may wait.",
                 lost,
+                self._signal.items,
                 self.target,
                 timeout,
                 exporter.outage.reason or "it did not answer",
@@ -129,16 +165,24 @@ class Pipeline:
         return delivered
 
     def before_fork(self) -> None:
-        """
-        Hold: a module that a thread is importing would stay half imported in the child.
+        """Be ready to be copied."""
+        self.hold()
+        self.settle(time.monotonic() + LONGEST_CALL)
 
-        And gRPC 1.85, forked while it is called, aborted or hung 2 children of 500.
-        """
-        senders = self._exporter.senders
+    def hold(self) -> None:
+        """Begin nothing: what a thread is importing would stay half imported in the child."""
         # Bounded, should that import wait for a lock of the thread that forks.
-        if senders.connecting.acquire(timeout=_LONGEST_HOLD):
+        if self._exporter.senders.connecting.acquire(timeout=_LONGEST_HOLD):
             self._held.add(threading.get_ident())
-            senders.wait_until_idle(_LONGEST_CALL)
+
+    def settle(self, until: float) -> None:
+        """
+        Wait for what is on its way, holding, until that time by `time.monotonic`.
+
+        gRPC 1.85, forked while it is called, aborted or hung 2 children of 500.
+        """
+        if threading.get_ident() in self._held:
+            self._exporter.senders.wait_until_idle(max(0.0, until - time.monotonic()))
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
@@ -161,12 +205,14 @@ class Pipeline:
             if os.getpid() != self._pid:
                 self.after_fork_in_child()
 
-    def _new_exporter(self) -> Exporter:
+    def _new_exporter(self) -> Exporter[Item]:
         job = Job(
+            signal=self._signal,
             encode=self._encode,
+            weigh=self._weigh,
             wrap=self._wrap,
             connect=self._connected,
-            status=self._process_record,
+            status=self._process_record if self._status is not None else None,
             target=self.target,
             interval=self._settings.export_interval,
             capacity=self._settings.queue_bytes,
@@ -174,7 +220,7 @@ class Pipeline:
         return Exporter(job, self._backlog())
 
     def _connected(self) -> Transport:
-        observe(self, self._count)
+        observe(self, self._count, self._signal)
         return self._connect()
 
     def _wrap(self, entries: list[bytes]) -> bytes:
@@ -197,7 +243,7 @@ class Pipeline:
     def _process_record(self) -> bytes:
         state: dict[str, Any] = {}
         with guard:
-            state.update(self._status())
+            state.update(self._status() if self._status is not None else {})
         state["counters"] = self._count()._asdict()
         state["destination"] = self.target
         return process_record(state, time.time_ns(), os.getpid())

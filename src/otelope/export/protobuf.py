@@ -1,10 +1,10 @@
-"""As much of the protobuf wire format as OTLP's log records need, written by hand."""
+"""As much of the protobuf wire format as OTLP needs, written by hand."""
 
 from __future__ import annotations
 
 import struct
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -146,6 +146,12 @@ def text_body_head(size: int) -> bytes:
         return bytes((0x2A, whole & 0x7F | 0x80, whole >> 7, 0x0A, size & 0x7F | 0x80, size >> 7))
     text = b"\x0a" + varint(size)
     return b"\x2a" + varint(len(text) + size) + text
+
+
+def repeated(field: int, key: str) -> Callable[[str], bytes]:
+    """Writes an attribute of text whose values repeat: types, sources, channels."""
+    write = TextAttribute(field, key)
+    return lru_cache(maxsize=1024)(lambda text: write(utf8(text)))
 
 
 class DoubleAttribute:

@@ -11,7 +11,7 @@ import json
 import struct
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from otelope.core.contracts import Leaving
@@ -23,6 +23,7 @@ from otelope.export.protobuf import (
     attribute,
     delimited,
     key_value,
+    repeated,
     text_body_head,
     utf8,
 )
@@ -45,14 +46,7 @@ _parent_lag = DoubleAttribute(_ATTRIBUTES, semconv.PARENT_LAG_MS)
 _send_lag = DoubleAttribute(_ATTRIBUTES, semconv.SEND_LAG_MS)
 _duration = DoubleAttribute(_ATTRIBUTES, semconv.DELIVERY_DURATION_MS)
 _lag = DoubleAttribute(_ATTRIBUTES, semconv.DELIVERY_LAG_MS)
-
-
-def _repeated(key: str) -> Callable[[str], bytes]:
-    """Writes an attribute whose values repeat: types, sources, channels."""
-    write = TextAttribute(_ATTRIBUTES, key)
-    return lru_cache(maxsize=1024)(lambda text: write(utf8(text)))
-
-
+_repeated = partial(repeated, _ATTRIBUTES)
 _type = _repeated(semconv.ENVELOPE_TYPE)
 _channel = _repeated(semconv.ENVELOPE_CHANNEL)
 _parent_type = _repeated(semconv.PARENT_TYPE)
@@ -67,8 +61,22 @@ _recorded_by = _repeated(semconv.RECORDED_BY)
 _operation = _repeated(semconv.DELIVERY_OPERATION)
 _PARENT_INFERRED = attribute(_ATTRIBUTES, semconv.PARENT_INFERRED, value=True)
 
+# What a queued record weighs beside its text: tuples, ids and numbers (tests measure it).
+RECORD_BYTES = 1_024
+
 KindOf = Callable[[str], tuple[str | None, bool]]
 """The kind of a type ("command", "event" or None) and whether it was inferred."""
+
+
+def weight(record: Record) -> int:
+    """The memory a queued record is accounted with, in bytes."""
+    envelope = record[0]
+    text = envelope.text
+    if text is not None:
+        return RECORD_BYTES + len(text)
+    payload = envelope.payload
+    # Only what cannot change: the same record must weigh the same when it leaves.
+    return RECORD_BYTES + (len(payload) if isinstance(payload, bytes | str) else RECORD_BYTES)
 
 
 class Encoder:

@@ -1,4 +1,8 @@
-"""The request that carries records: ``ExportLogsServiceRequest``."""
+"""
+The request that carries encoded items: ``ExportLogsServiceRequest`` and its likes.
+
+What stands around log records and around spans has the same field numbers in both (OTLP 1.10).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from otelope.model import semconv
 
 
 def entry(message: bytes) -> bytes:
-    """A ``LogRecord`` as it stands inside ``ScopeLogs``."""
+    """A ``LogRecord`` as it stands inside ``ScopeLogs``, or a ``Span`` inside ``ScopeSpans``."""
     size = len(message)
     if 1 << 7 <= size < 1 << 14:  # nearly all of them
         return bytes((0x12, size & 0x7F | 0x80, size >> 7)) + message
@@ -19,7 +23,7 @@ def entry(message: bytes) -> bytes:
 
 class Request:
     """
-    Wraps entries into an ``ExportLogsServiceRequest``; everything constant is encoded once.
+    Wraps entries into a request; everything constant is encoded once.
 
     Args:
         resource: The resource's attributes.
@@ -35,15 +39,15 @@ class Request:
 
     def __call__(self, entries: list[bytes]) -> bytes:
         """The request's bytes."""
-        logs_size = len(self._scope) + sum(map(len, entries)) + len(self._schema)
-        scope_logs = b"\x12" + varint(logs_size)
-        size = len(self._resource) + len(scope_logs) + logs_size
+        scope_size = len(self._scope) + sum(map(len, entries)) + len(self._schema)
+        scope_head = b"\x12" + varint(scope_size)
+        size = len(self._resource) + len(scope_head) + scope_size
         return b"".join(
             (
                 b"\x0a",
                 varint(size),
                 self._resource,
-                scope_logs,
+                scope_head,
                 self._scope,
                 *entries,
                 self._schema,

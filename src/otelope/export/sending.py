@@ -1,4 +1,4 @@
-"""Threads that deliver batches; a record that a collector refuses is isolated from the others."""
+"""Threads that deliver batches; an item that a collector refuses is isolated from the others."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from otelope.export.transport import Refused, Transport, Unavailable
 
 _logger = logging.getLogger("otelope")
 
-# Halving finds one refused record among 2,500 with 24 requests. When so many were refused and
+# Halving finds one refused item among 2,500 with 24 requests. When so many were refused and
 # none accepted, it is the collector that refuses everything: halving on would be 5,000 requests.
 _REFUSALS_WITHOUT_SUCCESS = 32
 
@@ -31,7 +31,7 @@ class Attempt:
         remaining: The entries to send again.
         unavailable: Why they remain.
 
-    Beside these: how many records were ``stored``, how many ``dropped`` because they were
+    Beside these: how many items were ``stored``, how many ``dropped`` because they were
     ``refused``, and the seconds that the collector asked to wait, ``retry_after``.
     """
 
@@ -48,7 +48,7 @@ class Attempt:
 
 
 def attempt(transport: Transport, wrap: Callable[[list[bytes]], bytes], batch: Batch) -> Attempt:
-    """Send a batch; halve what is refused until the refused records stand alone."""
+    """Send a batch; halve what is refused until the refused items stand alone."""
     done = Attempt(batch)
     parts = deque([batch.entries])
     refusals = 0

@@ -35,10 +35,10 @@ class Transport(Protocol):
 
     def send(self, request: bytes) -> int:
         """
-        Deliver an ``ExportLogsServiceRequest``.
+        Deliver an ``ExportLogsServiceRequest``, or one of another signal.
 
         Returns:
-            How many of its records the collector says it rejected.
+            How many of its items the collector says it rejected.
 
         Raises:
             Unavailable: Try again.
@@ -68,7 +68,7 @@ def read_file(path: str | None, variable: str) -> bytes | None:
 
 
 def rejected(response: bytes) -> int:
-    """How many records an ``ExportLogsServiceResponse`` says were rejected; 0 when unreadable."""
+    """How many items the response to an export says were rejected; 0 when unreadable."""
     try:
         partial = read_fields(response).get(1, b"")
         count = read_fields(partial).get(1, 0) if isinstance(partial, bytes) else 0

@@ -84,6 +84,10 @@ RECORDS_SEEN: Final = "otelope.records.seen"
 RECORDS_STORED: Final = "otelope.records.stored"
 RECORDS_SPOOLED: Final = "otelope.records.spooled"
 RECORDS_DROPPED: Final = "otelope.records.dropped"
+SPANS_SEEN: Final = "otelope.spans.seen"
+SPANS_STORED: Final = "otelope.spans.stored"
+SPANS_SPOOLED: Final = "otelope.spans.spooled"
+SPANS_DROPPED: Final = "otelope.spans.dropped"
 INTERNAL_ERRORS: Final = "otelope.internal_errors"
 
 # What a process says of its own state from time to time (body: JSON)
