@@ -27,7 +27,7 @@ from benchmarks.application import body
 from otelope.codecs import Codecs
 from otelope.core.carriers import PAIRS
 from otelope.core.message import Message
-from otelope.core.records import EnvelopeRecord
+from otelope.core.records import EnvelopeRecord, Record
 from otelope.core.settings import Settings
 from otelope.export.pipeline import Pipeline
 from otelope.export.transport import Transport
@@ -131,10 +131,12 @@ def bare_span() -> float:
     return statistics.median(spans() for _ in range(ROUNDS))
 
 
-def pipeline(connect: Callable[[], Transport] | None = None) -> Pipeline:
+def pipeline(connect: Callable[[], Transport] | None = None) -> Pipeline[Record]:
     """A pipeline that exports when it is flushed, or a batch is full."""
     settings = Settings(export_interval=600, queue_bytes=1 << 30)
-    return Pipeline(settings, lambda: RESOURCE, lambda _: ("event", True), dict, connect=connect)
+    return Pipeline.of_records(
+        settings, lambda: RESOURCE, lambda _: ("event", True), dict, connect=connect
+    )
 
 
 def exported(connect: Callable[[], Transport] | None = None) -> tuple[float, float]:
@@ -201,7 +203,7 @@ def queued_kilobytes() -> float:
     gc.collect()
     tracemalloc.start()
     for _ in range(QUEUED):
-        lane._exporter.queue._records.append(record())  # noqa: SLF001 - at rest, not exported
+        lane._exporter.queue._items.append(record())  # noqa: SLF001 - at rest, not exported
     gc.collect()
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

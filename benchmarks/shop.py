@@ -192,10 +192,10 @@ class _Shop:
             self._bytes / self._envelopes,
         )
 
-    def _lane(self, service: str) -> Pipeline:
+    def _lane(self, service: str) -> Pipeline[Record]:
         settings = Settings(export_interval=600, queue_bytes=1 << 30)
         requests = self._logs[service]
-        return Pipeline(
+        return Pipeline.of_records(
             settings,
             lambda: resource(service),
             kind_of((), ()),
