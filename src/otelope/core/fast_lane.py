@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanK
 from otelope.core.placement import Placement
 from otelope.core.sampling import StockSampler, stock_sampler
 from otelope.core.spans import Limits, Maker, OwnSpan
-from otelope.core.tracing import NO_STATE, RANDOM, Tracing, below
+from otelope.core.tracing import NO_STATE, RANDOM, Tracing, below, valid_context
 
 
 _SAMPLED = TraceFlags.SAMPLED
@@ -46,7 +46,9 @@ class FastTracing(Tracing):
         self._record = record
         self._maker = Maker(None, Limits())
         self._roomy = True
+        self._generator: Any = None
         self._enabled: Callable[[], bool] = bool
+        self._random: Callable[[], int] = int
 
     def start(
         self,
@@ -62,49 +64,38 @@ class FastTracing(Tracing):
         """Start a span, as `Tracing.start`."""
         if not self.active:
             return trace.INVALID_SPAN
-        ids = self._ids
-        assert ids is not None  # noqa: S101 - what `active` says
         parent = self.context_of(placement.parent, contexts) if placement.parent else None
         if not self._enabled():
             return NonRecordingSpan(parent or trace.INVALID_SPAN_CONTEXT)
+        generator = self._generator
         if parent is not None:
-            trace_id, state, random = (
-                parent.trace_id,
-                parent.trace_state,
-                parent.trace_flags & RANDOM,
-            )
+            trace_id, _, _, flags, state, _ = parent  # taken apart, a call less for each field
+            random = flags & RANDOM
         else:
-            trace_id = placement.trace_id or ids.generate_trace_id()
-            state, random = NO_STATE, RANDOM if RANDOM and ids.is_trace_id_random() else 0
+            trace_id = placement.trace_id or generator.generate_trace_id()
+            random, state = self._random(), NO_STATE
         linked = (
             [self.context_of(spot, contexts) for spot in placement.links]
             if placement.links
             else ()
         )
-        record = self._record
-        if self._stock is not None:
-            recording = sampled = self._stock.takes(trace_id, parent)
-        else:
-            result = self._tracer.sampler.should_sample(
+        span_id = placement.span_id or generator.generate_span_id()
+        if self._stock is None:
+            asked = self._tracer.sampler.should_sample(
                 below(context, parent), trace_id, name, kind, attributes, list(map(Link, linked))
             )
-            recording, sampled = result.decision.is_recording(), result.decision.is_sampled()
-            attributes, state = result.attributes, result.trace_state
-            if not sampled:
-                record = _forget
-        own = SpanContext(
-            trace_id,
-            placement.span_id or ids.generate_span_id(),
-            False,  # noqa: FBT003 - is_remote
-            _FLAGS[random | sampled],
-            state,
-        )
+            recording, sampled = asked.decision.is_recording(), asked.decision.is_sampled()
+            attributes, state = asked.attributes, asked.trace_state or NO_STATE
+        else:
+            recording = sampled = self._stock.takes(trace_id, parent)
+        own = valid_context(trace_id, span_id, False, _FLAGS[random | sampled], state)  # noqa: FBT003 - is_remote
         if not recording:
             return NonRecordingSpan(own)
+        record = self._record if sampled else _forget
         span = OwnSpan(
             name, kind, attributes, own, parent, linked, started_ns, self._maker, record
         )
-        if not self._roomy or self._stock is None:
+        if self._stock is None or not self._roomy:
             span.bounded_attributes()
             span.bounded_links()
         return span
@@ -122,6 +113,10 @@ class FastTracing(Tracing):
         self._maker = Maker(provider, limits)
         self._roomy = limits.roomy
         self._enabled = getattr(tracer, "_is_enabled", lambda: True)
+        ids = self._ids
+        if ids is not None:
+            self._generator = ids.generator
+            self._random = lambda: RANDOM if RANDOM and ids.is_trace_id_random() else 0
 
     def _stock_of(self, tracer: Any) -> StockSampler | None:
         return stock_sampler(getattr(tracer, "sampler", None))

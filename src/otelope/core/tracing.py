@@ -24,13 +24,14 @@ _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _NOT_SAMPLED = TraceFlags(TraceFlags.DEFAULT)
 RANDOM = getattr(TraceFlags, "RANDOM_TRACE_ID", 0)  # since 1.42
 _FLAGS_KEPT = 4096
+_new_tuple = tuple.__new__  # of `SpanContext`, whose order `core.propagation` relies on too
 
 
 class PinnedIds:
     """An id generator whose next ids can be given; otherwise another generator's."""
 
     def __init__(self, generator: Any) -> None:
-        self._generator = generator
+        self.generator = generator
         self._next = threading.local()
         # Asked at each span since 1.42; older generators have no such method.
         self.is_trace_id_random = getattr(generator, "is_trace_id_random", bool)
@@ -43,12 +44,12 @@ class PinnedIds:
     def generate_trace_id(self) -> int:
         pinned = getattr(self._next, "trace_id", 0)
         self._next.trace_id = 0
-        return pinned or int(self._generator.generate_trace_id())
+        return pinned or int(self.generator.generate_trace_id())
 
     def generate_span_id(self) -> int:
         pinned = getattr(self._next, "span_id", 0)
         self._next.span_id = 0
-        return pinned or int(self._generator.generate_span_id())
+        return pinned or int(self.generator.generate_span_id())
 
 
 class Tracing:
@@ -168,12 +169,13 @@ class Tracing:
 
     def context_of(self, spot: Spot, contexts: Sequence[SpanContext]) -> SpanContext:
         """The span context of a spot, as `start` makes it or takes it from real ones."""
+        trace_id, span_id = spot
         for known in contexts:
-            if known.trace_id == spot.trace_id:
-                if known.span_id == spot.span_id:
+            if known[0] == trace_id:
+                if known[1] == span_id:
                     return known
-                return SpanContext(*spot, True, known.trace_flags, known.trace_state)  # noqa: FBT003 - is_remote
-        return SpanContext(*spot, True, self.sampled(spot.trace_id), NO_STATE)  # noqa: FBT003 - is_remote
+                return valid_context(trace_id, span_id, True, known[3], known[4])  # noqa: FBT003 - is_remote
+        return valid_context(trace_id, span_id, True, self.sampled(trace_id), NO_STATE)  # noqa: FBT003 - is_remote
 
     def _adopt(self, provider: Any) -> None:
         tracer = provider.get_tracer(semconv.SCOPE, None, semconv.SCHEMA_URL)
@@ -192,6 +194,17 @@ class Tracing:
     def _stock_of(self, tracer: Any) -> StockSampler | None:
         """What need not be asked of the tracer's sampler."""
         return stock_sampler(tracer.sampler) if _drops_unseen(tracer) else None
+
+
+def valid_context(
+    trace_id: int,
+    span_id: int,
+    is_remote: bool,  # noqa: FBT001 - as `SpanContext` has it
+    flags: TraceFlags,
+    state: TraceState,
+) -> SpanContext:
+    """A span context of ids that are valid, for 0.1 µs where `SpanContext` takes 0.2 to check."""
+    return _new_tuple(SpanContext, (trace_id, span_id, is_remote, flags, state, True))
 
 
 def below(context: Context, parent: SpanContext | None) -> Context:

@@ -37,6 +37,7 @@ ROOTS = [ALWAYS_ON, ALWAYS_OFF, *map(TraceIdRatioBased, (0.0, 0.25, 0.5, 1.0))]
 STOCK = [*ROOTS, *map(ParentBased, ROOTS), DEFAULT_ON, DEFAULT_OFF, ParentBasedTraceIdRatio(0.5)]
 
 trace_ids = st.integers(1, 2**128 - 1)
+span_ids = st.integers(1, 2**64 - 1)
 # What is sampled by ratio is decided at multiples of 1/4 of the last 64 bits.
 near_a_bound = st.builds(
     lambda quarter, off: (1 << 100) + (quarter << 62) + off, st.integers(0, 3), st.integers(-1, 1)
