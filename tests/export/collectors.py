@@ -13,12 +13,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import grpc
 
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2, logs_service_pb2_grpc
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.logs.v1 import logs_pb2
+from opentelemetry.proto.trace.v1 import trace_pb2
 
 
 Request = logs_service_pb2.ExportLogsServiceRequest
 Response = logs_service_pb2.ExportLogsServiceResponse
+Traces = trace_service_pb2.ExportTraceServiceRequest
+TracesResponse = trace_service_pb2.ExportTraceServiceResponse
 
 
 @dataclass
@@ -42,26 +46,28 @@ class Collector:
 
     def __init__(
         self,
-        judge: Callable[[Request], Trouble | None] = lambda _: None,
+        judge: Callable[[Request | Traces], Trouble | None] = lambda _: None,
         latency: float = 0,
     ) -> None:
         self.judge = judge
         self.latency = latency
         self.response = Response()
+        self.traces_response = TracesResponse()
         self.requests: list[Request] = []
+        self.traces: list[Traces] = []
         self.metadata: list[dict[str, str]] = []
         self.sizes: list[int] = []
         self.asked = 0
         self._changed = threading.Condition()
 
-    def take(self, request: Request, metadata: dict[str, str]) -> Trouble | None:
+    def take(self, request: Request | Traces, metadata: dict[str, str]) -> Trouble | None:
         if self.latency:
             threading.Event().wait(self.latency)
         with self._changed:
             self.asked += 1
             trouble = self.judge(request)
             if trouble is None:
-                self.requests.append(request)
+                (self.requests if isinstance(request, Request) else self.traces).append(request)
                 self.metadata.append(metadata)
                 self.sizes.append(request.ByteSize())
             self._changed.notify_all()
@@ -81,6 +87,21 @@ class Collector:
             for record in scope.log_records
         ]
 
+    @property
+    def spans(self) -> list[trace_pb2.Span]:
+        return [
+            span
+            for request in tuple(self.traces)
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+    @property
+    def span_ids(self) -> list[str]:
+        """The envelopes that spans received are about, in the order of arrival."""
+        return [str(attributes(span)["otelope.envelope.id"]) for span in self.spans]
+
     def named(self, event_name: str) -> list[logs_pb2.LogRecord]:
         return [record for record in self.records if record.event_name == event_name]
 
@@ -98,6 +119,7 @@ class GrpcCollector(Collector):
     def start(self, port: int = 0, credentials: grpc.ServerCredentials | None = None) -> None:
         self._server = grpc.server(ThreadPoolExecutor(8))
         logs_service_pb2_grpc.add_LogsServiceServicer_to_server(self, self._server)
+        trace_service_pb2_grpc.add_TraceServiceServicer_to_server(self, self._server)
         address = f"127.0.0.1:{port}"
         self.port = (
             self._server.add_secure_port(address, credentials)
@@ -112,7 +134,7 @@ class GrpcCollector(Collector):
         if trouble is not None:
             context.set_trailing_metadata(tuple(trouble.headers.items()))
             context.abort(trouble.grpc, trouble.details)
-        return self.response
+        return self.response if isinstance(request, Request) else self.traces_response
 
     def stop(self) -> None:
         self._server.stop(None).wait()
@@ -131,13 +153,18 @@ class HttpCollector(Collector):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
-                if self.path != "/v1/logs":
+                kinds = {
+                    "/v1/logs": (Request, collector.response),
+                    "/v1/traces": (Traces, collector.traces_response),
+                }
+                if self.path not in kinds:
                     self.answer(404, b"", {})
                     return
+                kind, response = kinds[self.path]
                 headers = {key.lower(): value for key, value in self.headers.items()}
-                trouble = collector.take(Request.FromString(body), headers)
+                trouble = collector.take(kind.FromString(body), headers)
                 if trouble is None:
-                    self.answer(200, collector.response.SerializeToString(), {})
+                    self.answer(200, response.SerializeToString(), {})
                 else:
                     self.answer(trouble.http, b"", trouble.headers)
 
@@ -170,7 +197,7 @@ class HttpCollector(Collector):
         self._server.server_close()
 
 
-def attributes(record: logs_pb2.LogRecord) -> dict[str, object]:
+def attributes(record: logs_pb2.LogRecord | trace_pb2.Span) -> dict[str, object]:
     return {pair.key: plain(pair.value) for pair in record.attributes}
 
 

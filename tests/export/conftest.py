@@ -5,6 +5,7 @@ import pytest
 from examples.running.ports import free_port
 from otelope.core.settings import Settings
 from otelope.export.pipeline import Pipeline
+from otelope.export.signals import LOGS
 from tests.export.collectors import GrpcCollector, HttpCollector
 from tests.export.made import kind
 
@@ -29,14 +30,14 @@ def make_pipeline():
     """Makes pipelines, and ends them with the test."""
     made = []
 
-    def make(resource=None, status=dict, kind_of=kind, **settings):
+    def make(resource=None, status=dict, kind_of=kind, signal=LOGS, **settings):
         options = {key: settings.pop(key) for key in ("backlog", "connect") if key in settings}
-        pipeline = Pipeline.of_records(
-            Settings(**{"export_interval": 0.05, **settings}),
-            lambda: resource or {"service.name": "shop", "service.version": "1.2.3"},
-            kind_of,
-            status,
-            **options,
+        settings = Settings(**{"export_interval": 0.05, **settings})
+        told = {"service.name": "shop", "service.version": "1.2.3"}
+        pipeline = (
+            Pipeline.of_records(settings, lambda: resource or told, kind_of, status, **options)
+            if signal is LOGS
+            else Pipeline.of_spans(settings, lambda: resource or told, **options)
         )
         made.append(pipeline)
         return pipeline

@@ -1,10 +1,20 @@
-"""Records as the instrumenter makes them."""
+"""Records and spans as the instrumenter makes them."""
 
 from __future__ import annotations
 
 import json
+import time
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import SpanContext, SpanKind, TraceFlags
+
+from otelope.core.attributes import attributes_of
+from otelope.core.message import Message
 from otelope.core.records import DeliveryRecord, EnvelopeRecord
+from otelope.core.spans import Limits, Maker, OwnSpan
 from otelope.model.envelope import Envelope, Source
 from otelope.model.identity import identify, new_id
 
@@ -28,6 +38,39 @@ def delivery_record() -> DeliveryRecord:
     envelope = envelope_record().envelope
     start = NOW * 1_000_000 + 5_000_000
     return DeliveryRecord(envelope, start, start + 2_500_000, 1 << 100, 77, 1, "orders", "ok")
+
+
+def span(
+    attributes: Mapping[str, Any] | None = None,
+    name: str = "send orders",
+    linked: Sequence[SpanContext] = (),
+    record: Callable[[OwnSpan], None] = lambda _: None,
+) -> OwnSpan:
+    """A span of a send, below another, as fresh as there."""
+    envelope = envelope_record().envelope
+    own = identify(envelope.id)
+    if attributes is None:
+        attributes = attributes_of(Message("orders", b""), envelope, "kafka", "send", kind)
+    return OwnSpan(
+        name,
+        SpanKind.PRODUCER,
+        attributes,
+        SpanContext(own.trace_id, own.span_id, is_remote=False, trace_flags=TraceFlags(1)),
+        SpanContext(own.trace_id, own.span_id ^ 1, is_remote=True, trace_flags=TraceFlags(1)),
+        linked,
+        time.time_ns(),
+        _MAKER,
+        record,
+    )
+
+
+def ended_span(attributes: Mapping[str, Any] | None = None, name: str = "send orders") -> OwnSpan:
+    made = span(attributes, name)
+    made.end()
+    return made
+
+
+_MAKER = Maker(TracerProvider(), Limits())
 
 
 def kind(_type: str) -> tuple[str | None, bool]:

@@ -34,7 +34,7 @@ _OWN_ATTRIBUTES = 32
 _UNSET = Status()
 
 # What a link weighs in memory, and a value beside its text (tests measure both).
-LINK_BYTES = 256
+LINK_BYTES = 200
 _VALUE_BYTES = 64
 
 

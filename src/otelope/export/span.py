@@ -44,7 +44,7 @@ _FLAGS_TAG, _LINK_FLAGS_TAG = varint(16 << 3 | 5), varint(6 << 3 | 5)
 _NO_STATUS = delimited(_STATUS, b"")
 
 # What a queued span weighs beside what others wrote to it (tests measure it).
-SPAN_BYTES = 2_048
+SPAN_BYTES = 1_536
 
 
 def _unique(key: str) -> Callable[[str], bytes]:
