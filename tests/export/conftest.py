@@ -8,6 +8,7 @@ from otelope.export.pipeline import Pipeline
 from otelope.export.signals import LOGS
 from tests.export.collectors import GrpcCollector, HttpCollector
 from tests.export.made import kind
+from tests.export.programs import programs
 
 
 @pytest.fixture(params=[GrpcCollector, HttpCollector], ids=["grpc", "http"])
@@ -45,6 +46,13 @@ def make_pipeline():
     yield make
     for pipeline in made:
         pipeline.shutdown(0.5)
+
+
+@pytest.fixture
+def run_program(collector, tmp_path):
+    """Runs programs that export to the collector."""
+    with programs(tmp_path) as run:
+        yield run
 
 
 @pytest.fixture

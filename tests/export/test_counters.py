@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from otelope.core.settings import Settings
 from otelope.export.pipeline import Pipeline
-from tests.export.made import envelope_record, kind
+from tests.export.made import ended_span, envelope_record, kind
 
 reader = InMemoryMetricReader()
 metrics.set_meter_provider(MeterProvider([reader]))
@@ -27,6 +27,10 @@ for _ in range(2):  # the second takes the first one's place
         pipeline(envelope_record())
     pipeline(envelope_record()._replace(trace_id=None))
     pipeline.flush(10)
+spans = Pipeline.of_spans(Settings(), dict)
+for _ in range(2):
+    spans(ended_span())
+spans.flush(10)
 found = {
     metric.name: metric.data.data_points[0].value
     for resource in reader.get_metrics_data().resource_metrics
@@ -52,4 +56,8 @@ def test_the_counters_are_metrics(collector):
         "otelope.records.stored": 3,
         "otelope.records.spooled": 0,
         "otelope.records.dropped": 1,
+        "otelope.spans.seen": 2,
+        "otelope.spans.stored": 2,
+        "otelope.spans.spooled": 0,
+        "otelope.spans.dropped": 0,
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 
 from otelope.export.destination import destination
+from otelope.export.signals import LOGS, TRACES
 
 
 P = "OTEL_EXPORTER_OTLP_"
 
 
-def read(**variables):
-    return destination({P + name: value for name, value in variables.items()})
+def read(signal=LOGS, **variables):
+    return destination({P + name: value for name, value in variables.items()}, signal)
 
 
 def test_nothing_set_is_a_local_collector_over_grpc():
@@ -73,6 +74,24 @@ def test_what_is_set_for_logs_comes_first():
     assert (where.timeout, where.compressed, where.protocol) == (2.5, True, "http/protobuf")
     assert (where.certificate, where.client_key) == ("/own-ca", "/key")
     assert where.client_certificate == "/certificate"
+
+
+def test_what_is_set_for_traces_is_for_spans_alone():
+    variables = {
+        "ENDPOINT": "http://c:4318",
+        "TRACES_ENDPOINT": "https://t/my/traces",
+        "TRACES_TIMEOUT": "3",
+        "LOGS_TIMEOUT": "2",
+        "TRACES_HEADERS": "a=1",
+        "PROTOCOL": "http/protobuf",
+    }
+    found = {signal: read(signal, **variables) for signal in (LOGS, TRACES)}
+    assert found[LOGS].endpoint == "http://c:4318/v1/logs"
+    assert (found[LOGS].timeout, found[LOGS].headers) == (2.0, ())
+    assert found[TRACES].endpoint == "https://t/my/traces"
+    assert (found[TRACES].timeout, found[TRACES].headers) == (3.0, (("a", "1"),))
+    del variables["TRACES_ENDPOINT"]
+    assert read(TRACES, **variables).endpoint == "http://c:4318/v1/traces"
 
 
 @pytest.mark.parametrize(

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 
-from contextlib import suppress
-from pathlib import Path
+from functools import partial
 
 import pytest
+
+from tests.export.programs import ended
 
 
 PREAMBLE = """
@@ -33,41 +30,10 @@ def put(count):
 """
 
 
-ROOT = Path(__file__).parents[2]
-
-
 @pytest.fixture
-def run(collector, tmp_path):
+def run(run_program):
     """Runs a program that puts records; they wait 600 s unless the end of it flushes them."""
-    running = []
-
-    def start(program, **environment):
-        path = tmp_path / "program.py"
-        path.write_text(PREAMBLE + textwrap.dedent(program))
-        child = subprocess.Popen(
-            [sys.executable, path],
-            env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        running.append(child)
-        return child
-
-    yield start
-    for child in running:
-        # With what it forked, which may hold its pipes.
-        with suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
-        child.communicate()
-
-
-def ended(child, timeout=30):
-    out, err = child.communicate(timeout=timeout)
-    # gRPC's note about a fork while a call of it is on its way; the child works all the same.
-    err = "".join(line for line in err.splitlines(True) if "fork_posix.cc" not in line)
-    return child.returncode, out, err
+    return partial(run_program, PREAMBLE)
 
 
 def test_the_end_of_the_program_loses_none(collector, run):

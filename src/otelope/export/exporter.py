@@ -78,7 +78,7 @@ class Exporter(Generic[Item]):
             return not self.queue.bytes
         if not self._started():
             # Since Python 3.12 no thread can be started while the interpreter ends.
-            self._run(time.monotonic() + timeout)
+            self._run(time.monotonic() + timeout, request)
             timeout = 0
         try:
             return request.answer.get(timeout=timeout)
@@ -121,7 +121,7 @@ class Exporter(Generic[Item]):
                 return False
         return True
 
-    def _run(self, deadline: float = math.inf) -> None:
+    def _run(self, deadline: float = math.inf, request: Flush | None = None) -> None:
         with suppress_instrumentation():
             # Now, not with the first batch: where a signal handler has interrupted an import of
             # the host's, no other thread can import until it returns.
@@ -133,6 +133,8 @@ class Exporter(Generic[Item]):
                     self._answer()
                     pause = self._pause(deadline)
                 if self._closed:
+                    break
+                if request is not None and request.answered:
                     break
                 try:
                     message = self._inbox.get(timeout=None if pause == math.inf else pause)

@@ -24,6 +24,11 @@ class Flush:
         self.abandoned = False
         self.answer: SimpleQueue[bool] = SimpleQueue()
 
+    @property
+    def answered(self) -> bool:
+        """Whether it is known."""
+        return not self.answer.empty()
+
 
 class Flushes:
     """All who wait; used by the exporter's thread only."""
