@@ -16,22 +16,26 @@ import subprocess
 import sys
 import time
 
+from collections.abc import Mapping
 from contextlib import closing
 from functools import cache, partial
+from itertools import cycle
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 from uuid import uuid4
 
 import pytest
 
 from examples.running import environments
 from examples.running.processes import Processes
+from otelope.core.settings import Lane
 from otelope.model.identity import new_id
 from tests.e2e.chain.runs import FORKING, RUNS, Run
 from tests.e2e.chain.traces import ENVELOPE_ID, Chain, Store
 
 
 HERE = Path(__file__).parent / "chain"
+LANES = get_args(Lane)
 SERVICES = ("orders", "payments", "relay", "shop")
 TYPES = ["PlaceOrder", "OrderPlaced", "ChargeCard", "PaymentTaken"]
 SENT_BY = ["web", "orders", "payments", "payments"]
@@ -69,7 +73,9 @@ def test_chains_over(
     request: pytest.FixtureRequest,
 ):
     address = request.getfixturevalue(f"{run.server}_server") if run.server else None
-    chains = _run(run, address, otelope_up, tmp_path)
+    # Services in both lanes side by side, each in the other with the next run.
+    lanes = cycle(LANES[RUNS.index(run) % len(LANES) :] + LANES)
+    chains = _run(run, address, otelope_up, tmp_path, dict(zip(SERVICES, lanes, strict=False)))
     for sent, chain in chains.items():
         _store_has_the_whole_tree(chain, f"{sent}\n{chain}")
         if sent.foreign and not run.headers:
@@ -78,6 +84,48 @@ def test_chains_over(
             _each_cut_has_one_link(run, chain, f"{sent}\n{chain}")
         else:
             _spans_are_one_tree(run, chain, f"{sent}\n{chain}")
+
+
+@pytest.mark.slow
+def test_both_lanes_give_the_same_trees(otelope_up: tuple[str, str], tmp_path: Path):
+    run = next(run for run in RUNS if run.server is None)
+    seen = {}
+    for lane in LANES:
+        directory = tmp_path / lane
+        directory.mkdir()
+        chains = _run(run, None, otelope_up, directory, dict.fromkeys(SERVICES, lane))
+        seen[lane] = {sent: _described(chain) for sent, chain in chains.items()}
+        assert {chain.deliveries[0]["outcome"] for chain in chains.values()} == {"ok"}
+    assert seen["fast"] == seen["compat"]
+
+
+def _described(chain: Chain) -> list[tuple[object, ...]]:
+    """Its spans and records without what differs from run to run: ids, times, the run's name."""
+    types = {node["span_id"]: node["type"] for node in chain.nodes}
+    types |= {
+        delivery["span_id"]: f"process {node['type']}"
+        for node in chain.nodes
+        for delivery in node["deliveries"]
+    }
+
+    def named(span_id: str) -> str:
+        span = chain.spans.get(span_id, {})
+        attributes = span.get("attributes", {})
+        operation = attributes.get("messaging.operation.type", "")
+        return f"{operation} {attributes.get('otelope.envelope.type', '')} {types.get(span_id)}"
+
+    return sorted(
+        (
+            named(span["span_id"]),
+            named(span["parent_span_id"]),
+            sorted(named(link["span_id"]) for link in span["links"]),
+            span["service"],
+            span["kind"],
+            span["status"],
+            sorted(span["attributes"]),
+        )
+        for span in chain.spans.values()
+    )
 
 
 def _store_has_the_whole_tree(chain: Chain, seen: str) -> None:
@@ -130,7 +178,11 @@ def _each_envelope_has_a_trace(chain: Chain, seen: str) -> None:
 
 
 def _run(
-    run: Run, address: str | None, otelope_up: tuple[str, str], directory: Path
+    run: Run,
+    address: str | None,
+    otelope_up: tuple[str, str],
+    directory: Path,
+    lanes: Mapping[str, str],
 ) -> dict[Sent, Chain]:
     # Letters only: a path with digits would count as an id.
     name = "".join(random.choices(string.ascii_lowercase, k=8))
@@ -141,7 +193,7 @@ def _run(
         run.carrier(address or partial(_url, processes), name) as broker,
         closing(Store(url)) as store,
     ):
-        _start(processes, directory, run, broker, name, list(roots.values()), endpoint)
+        _start(processes, directory, run, broker, name, list(roots.values()), endpoint, lanes)
         _await_ends(processes, directory / "ended")
         nodes = {
             sent: store.nodes(root["id"], len(TYPES), processes.pause)
@@ -200,6 +252,7 @@ def _start(
     name: str,
     first: list[dict[str, Any]],
     endpoint: str,
+    lanes: Mapping[str, str],
 ) -> None:
     outbox = directory / "outbox.sqlite"
     with closing(sqlite3.connect(outbox)) as table, table:
@@ -222,6 +275,7 @@ def _start(
                 "1.0",
                 endpoint,
                 PYTHONPATH=_launchers_path(),
+                OTELOPE_LANE=lanes[service],
                 # The contract measures the same in one process; here it would double the time.
                 COVERAGE_PROCESS_CONFIG="",
             ),
