@@ -199,6 +199,23 @@ class TestDestination:
         assert (found.level, found.text) == ("ok", "a collector takes records"), found
         assert found.facts["protocol"] == protocol
 
+    def test_spans_of_the_fast_lane_go_where_theirs_are_said_to(self, up, closed_port):
+        environ = {
+            "OTELOPE_LANE": "fast",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{up.grpc}",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "soon",
+        }
+        records, spans, complaint = destination.look(environ)
+        assert (records.text, spans.text) == (
+            "a collector takes records",
+            "a collector takes spans",
+        )
+        assert "TIMEOUT=soon" in complaint.text
+        environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = f"http://127.0.0.1:{closed_port}"
+        records, spans, _ = destination.look(environ)
+        assert (records.level, spans.level) == ("ok", "attention")
+        assert spans.text.startswith("does not take spans: ")
+
     @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
     def test_nobody_answers(self, closed_port, protocol):
         variables = {"ENDPOINT": f"http://127.0.0.1:{closed_port}", "PROTOCOL": protocol}
@@ -245,6 +262,14 @@ def process(**status):
 
 
 class TestProcesses:
+    def test_one_in_the_fast_lane_tells_of_its_spans(self):
+        told = {"seen": 9, "stored": 2, "spooled": 0, "dropped": 7}
+        found = describe(process(lane="fast", spans=told), START + 2_000)
+        assert "5 stored" in found.text
+        assert "; spans: 9 seen, 2 stored, 0 spooled, 7 dropped; " in found.text
+        assert found.advice.startswith("7 spans lost: ")
+        assert "spans" not in describe(process(lane="compat"), START + 2_000).text
+
     def test_a_healthy_one(self):
         found = describe(process(), START + 2_000)
         assert found[:4] == (

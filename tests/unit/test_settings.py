@@ -16,6 +16,7 @@ def test_an_empty_environment_gives_the_defaults():
 def test_every_setting_is_read_from_its_variable():
     values = {
         "OTELOPE_TRACES": "links",
+        "OTELOPE_LANE": "fast",
         "OTELOPE_FIELDS": "id=messageId, parentId = causationId",
         "OTELOPE_COMMANDS": "*Command, Place*",
         "OTELOPE_EVENTS": "*Event",

@@ -1,4 +1,4 @@
-"""Where records go from here, and whether a collector takes them there."""
+"""Where records, and spans of the fast lane, go from here, and whether a collector takes them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping
 
 from otelope.cli.checks.finding import Finding, warnings_of_otelope
+from otelope.core.settings import Settings
 from otelope.export.connecting import open_transport
 from otelope.export.destination import Destination, destination
+from otelope.export.signals import LOGS, TRACES
 from otelope.export.transport import Refused, Unavailable
 
 
@@ -17,16 +19,19 @@ _GRPC_PORT, _HTTP_PORT = ":4317", ":4318"
 
 
 def look(environ: Mapping[str, str] = os.environ) -> list[Finding]:
-    """Whether an empty export is taken, and one finding per variable that is not understood."""
+    """Whether empty exports are taken, and one finding per variable that is not understood."""
+    with warnings_of_otelope():  # which are for the section of the settings
+        lane = Settings.from_environment(environ).lane
+    signals = (LOGS, TRACES) if lane == "fast" else (LOGS,)
     with warnings_of_otelope() as complaints:
         try:
-            found = [_try(destination(environ))]
+            found = [_try(destination(environ, signal)) for signal in signals]
         except ValueError as error:
             text = f"cannot be read: {error}"
             return [Finding("attention", "OTEL_EXPORTER_OTLP_ENDPOINT", text, "correct it")]
     found.extend(
         Finding("attention", "OTEL_EXPORTER_OTLP_*", each.rstrip("."), "correct it, or unset it")
-        for each in complaints
+        for each in dict.fromkeys(complaints)
     )
     return found
 
@@ -34,19 +39,20 @@ def look(environ: Mapping[str, str] = os.environ) -> list[Finding]:
 def _try(where: Destination) -> Finding:
     facts = {"endpoint": where.endpoint, "protocol": where.protocol}
     subject = f"{where.endpoint} ({where.protocol})"
+    items = where.signal.items
     try:
         transport = open_transport(where._replace(timeout=min(where.timeout, _PATIENCE)))
         try:
-            # An export request without records: every collector takes it, and stores nothing.
+            # An export request of nothing: every collector takes it, and stores nothing.
             transport.send(b"")
         finally:
             transport.close()
     except (Unavailable, Refused) as error:
         reason = " ".join(str(error).split())
         return Finding(
-            "attention", subject, f"does not take records: {reason}", _advice(where), facts
+            "attention", subject, f"does not take {items}: {reason}", _advice(where), facts
         )
-    return Finding("ok", subject, "a collector takes records", facts=facts)
+    return Finding("ok", subject, f"a collector takes {items}", facts=facts)
 
 
 def _advice(where: Destination) -> str:

@@ -56,6 +56,7 @@ def describe(process: Mapping[str, Any], now: float) -> Finding:
     """What one process says of itself, as an item of ``GET /api/processes``."""
     status = process["status"] if isinstance(process["status"], dict) else {}
     counters = {name: _count(status.get("counters"), name) for name in _COUNTERS}
+    spans = {name: _count(status.get("spans"), name) for name in _COUNTERS}
     errors = _count(status, "internal_errors")
     libraries = status.get("instrumented")
     libraries = libraries if isinstance(libraries, dict) else {}
@@ -64,11 +65,12 @@ def describe(process: Mapping[str, Any], now: float) -> Finding:
         f"{name}: {state}" for name, state in sorted(libraries.items()) if state not in _FINE
     ]
     advice = []
-    if counters["dropped"]:
-        advice.append(
-            f"{counted(counters['dropped'], 'record')} lost: see that its collector is reachable, "
-            "or raise OTELOPE_QUEUE_BYTES"
-        )
+    for item, told in (("record", counters), ("span", spans)):
+        if told["dropped"]:
+            advice.append(
+                f"{counted(told['dropped'], item)} lost: see that its collector is reachable, "
+                "or raise OTELOPE_QUEUE_BYTES"
+            )
     if errors:
         advice.append(f"{counted(errors, 'internal error')}: its log names them; please report")
     advice.extend(troubles)
@@ -84,6 +86,12 @@ def describe(process: Mapping[str, Any], now: float) -> Finding:
     text = "; ".join(
         (
             ", ".join(f"{value:,} {name}" for name, value in counters.items()),
+            # Only in the fast lane are spans ours to count.
+            *(
+                ["spans: " + ", ".join(f"{value:,} {name}" for name, value in spans.items())]
+                if "spans" in status
+                else []
+            ),
             f"instrumented: {', '.join(working) or 'nothing yet'}",
             f"heard {duration(max(0.0, now - process['last_seen']))} ago",
         )
