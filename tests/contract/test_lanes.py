@@ -23,7 +23,7 @@ def test_every_scenario_and_every_driver_meets_both_lanes(request):
             scenarios[item.originalname].add(lane_of(item))
             drivers[item.callspec.params["driver"]].add(lane_of(item))
     all_of_it = {name for name in dir(Contract) if name.startswith("test_")}
-    if set(scenarios) != all_of_it or request.config.getoption("--lane"):
+    if not all_of_it <= set(scenarios) or request.config.getoption("--lane"):
         pytest.skip("not applicable: only a part of the contract is run")
     assert {name for name, met in scenarios.items() if len(met) < len(LANES)} == set()
     assert {name for name, met in drivers.items() if len(met) < len(LANES)} == set()

@@ -104,10 +104,10 @@ class _Latest(deque[Any]):
 
     dropped = 0
 
-    def add(self, item: object) -> None:
+    def append(self, item: object) -> None:
         if self.maxlen is not None and len(self) == self.maxlen:
             self.dropped += 1
-        self.append(item)
+        super().append(item)
 
 
 class OwnSpan(Span):
@@ -132,8 +132,8 @@ class OwnSpan(Span):
     __slots__ = (
         "_attributes",
         "_events",
+        "_latest_links",
         "_linked",
-        "_links",
         "_maker",
         "_record",
         "_status",
@@ -171,7 +171,7 @@ class OwnSpan(Span):
         self.end_time: int | None = None
         self._maker = maker
         self._record = record
-        self._links: _Latest | None = None
+        self._latest_links: _Latest | None = None
         self._events: _Latest | None = None
         self._status: Status | None = None
         self._writing: threading.RLock | None = None
@@ -225,6 +225,9 @@ class OwnSpan(Span):
             bounded = self.bounded_attributes()
             # Cleaned as a whole, as the SDK does (1.45): it makes text of odd keys here only.
             cleaned = BoundedAttributes(None, attributes, max_value_len=bounded.max_value_len)
+            if bounded.maxlen == 0:
+                bounded.dropped += len(attributes)
+                return
             bounded.update(cleaned)
             bounded.dropped += cleaned.dropped
 
@@ -241,7 +244,7 @@ class OwnSpan(Span):
         def change() -> None:
             if self._events is None:
                 self._events = _Latest(maxlen=limits.events)
-            self._events.add(event)
+            self._events.append(event)
 
         self._change("add_event", change)
 
@@ -253,7 +256,7 @@ class OwnSpan(Span):
         limits = self._maker.limits
         bounded = BoundedAttributes(limits.link_attributes, attributes, max_value_len=limits.text)
         link = Link(context, bounded)
-        self._change("add_link", lambda: self.bounded_links().add(link))
+        self._change("add_link", lambda: self.bounded_links().append(link))
 
     def update_name(self, name: str) -> None:
         """Give it another name."""
@@ -327,10 +330,16 @@ class OwnSpan(Span):
     @property
     def links(self) -> tuple[Link, ...]:
         """Its links so far."""
-        if self._links is None:
+        if self._latest_links is None:
             return tuple(map(Link, self._linked))
         with self._lock():
-            return tuple(self._links)
+            return tuple(self._latest_links)
+
+    @property
+    def _links(self) -> _Latest:
+        # azure-core's tracing plugin appends to the SDK's (1.0.0b13).
+        self._lock()
+        return self.bounded_links()
 
     @property
     def status(self) -> Status:
@@ -355,7 +364,7 @@ class OwnSpan(Span):
     @property
     def dropped_links(self) -> int:
         """How many links there was no room for."""
-        return self._links.dropped if self._links is not None else 0
+        return self._latest_links.dropped if self._latest_links is not None else 0
 
     # What is made when it is needed
 
@@ -371,12 +380,12 @@ class OwnSpan(Span):
 
     def bounded_links(self) -> _Latest:
         """Its links, within the limits from now on."""
-        if self._links is None:
+        if self._latest_links is None:
             links = _Latest(maxlen=self._maker.limits.links)
             for context in self._linked:
-                links.add(Link(context))
-            self._links = links
-        return self._links
+                links.append(Link(context))
+            self._latest_links = links
+        return self._latest_links
 
     def _change(self, what: str, change: Callable[[], None]) -> None:
         with self._lock():
@@ -394,10 +403,10 @@ class OwnSpan(Span):
         return lock
 
     def _weigh(self) -> int:
-        links = self._links if self._links is not None else self._linked
+        links = self._latest_links
         return (
-            len(links) * LINK_BYTES
-            + sum(_weight(link.attributes) for link in self._links or ())
+            len(self._linked if links is None else links) * LINK_BYTES
+            + sum(_weight(link.attributes) for link in links or ())
             + _weight(self._attributes)
             + sum(_weight(event.attributes) for event in self._events or ())
         )

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from azure.core.tracing.ext.opentelemetry_span import OpenTelemetrySpan
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry import trace
@@ -263,12 +264,12 @@ def test_threads_that_end_it_hand_it_over_once_and_writers_write_before_or_not_a
 def test_a_handler_may_end_what_it_interrupts_the_writing_to():
     own, _ = started(SpanLimits())
 
-    class Ends:
-        def __str__(self):
+    class Ends(dict):
+        def items(self):
             own.end(7)
-            return "ended"
+            return super().items()
 
-    own.set_attribute("a", Ends())
+    own.set_attributes(Ends(a=1))
     assert own.end_time == 7
 
 
@@ -278,12 +279,21 @@ def test_what_others_write_is_weighed_when_it_ends():
     own.set_attribute("text", "x" * 10_000)
     for number in range(1_000):
         own.set_attribute("progress", number)
-    own.add_event("note", {"text": "x" * 10_000, "more": ["y" * 1_000, {"z": b"z" * 1_000}]})
+    own.add_event("note", {"text": "x" * 10_000, "more": ["y" * 1_000] * 2})
     own.add_link(ABOVE, {"text": "x" * 10_000})
     own.end()
     assert 32_000 + LINK_BYTES < own.added < 34_000
     linked, _ = started(SpanLimits())
     assert linked.added == 2 * LINK_BYTES
+
+
+def test_azures_plugin_links_it_to_what_a_message_says():
+    own, _ = started(SpanLimits(), links=())
+    with trace.use_span(own):
+        OpenTelemetrySpan.link(f"00-{ABOVE.trace_id:032x}-{ABOVE.span_id:016x}-01")
+    own.end()
+    assert [link.context for link in own.links] == [ABOVE]
+    assert own.added > LINK_BYTES
 
 
 @pytest.mark.parametrize("limits", [SpanLimits(), NARROW, SHUT, OPEN])
