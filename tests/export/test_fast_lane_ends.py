@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.export.collectors import Trouble
-from tests.export.programs import ended
+from tests.export.programs import UNTOLD_FORK, ended
 
 
 PREAMBLE = """
@@ -162,6 +162,29 @@ def test_forks_while_other_threads_send_do_not_hang(collector, run):
     children, stored = map(int, out.split())
     assert (code, err, children) == (0, "", 10)
     assert all_there(collector, stored + 100)
+
+
+def test_a_child_whose_fork_told_python_nothing_ends_at_once_and_loses_none(collector, run):
+    code, _, err = ended(
+        run(
+            UNTOLD_FORK
+            + """
+put(100)
+parts._spans.flush(10)  # threads, which the children do not have
+put(100)                # and spans that wait
+for sent in (50, 0):
+    child = untold_fork()
+    if not child:
+        put(sent)
+        started = time.monotonic()
+        parts.shutdown(5)
+        os._exit(0 if time.monotonic() - started < 2 else 1)
+    assert os.waitpid(child, 0)[1] == 0
+"""
+        )
+    )
+    assert (code, err) == (0, "")
+    assert all_there(collector, 250)
 
 
 def test_a_multiprocessing_child_loses_none(collector, run):

@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from tests.export.programs import ended
+from tests.export.programs import UNTOLD_FORK, ended
 
 
 PREAMBLE = """
@@ -257,32 +257,16 @@ def test_a_forked_child_that_skips_its_exit_functions_loses_none(collector, run)
     assert len(set(collector.ids)) == 110
 
 
-def test_a_child_whose_fork_told_python_nothing_loses_none(collector, run):
-    # As uWSGI forks its workers, unless `--py-call-uwsgi-fork-hooks` asks it to tell Python.
+def test_a_child_whose_fork_told_python_nothing_loses_none(collector, run_program):
     code, _, err = ended(
-        run(
+        run_program(
+            PREAMBLE + UNTOLD_FORK,
             """
-            import ctypes
-
-            def computed():
-                tasks = [t for t in os.listdir("/proc/self/task") if int(t) != os.getpid()]
-                return [
-                    (open(f"/proc/self/task/{t}/stat").read().rpartition(")")[2].split()[0],
-                     open(f"/proc/self/task/{t}/schedstat").read())
-                    for t in tasks
-                ]
-
             put(100)
             pipeline.flush(10)      # threads, which the children do not have
             put(100)                # and records that wait
-            # Nobody else wants the interpreter: who does while Python is not told of a fork leaves
-            # the lock of it locked in the child, for good (CPython 3.11).
-            before = None
-            while before != (now := computed()) or any(state != "S" for state, _ in now):
-                before = now
-                time.sleep(0.02)
             for records in (50, 0):
-                child = ctypes.PyDLL(None).fork()
+                child = untold_fork()
                 if not child:
                     put(records)
                     atexit.unregister(lifecycle.end)
@@ -290,7 +274,7 @@ def test_a_child_whose_fork_told_python_nothing_loses_none(collector, run):
                     lifecycle.end()
                     os._exit(0 if time.monotonic() - started < 4 else 1)
                 assert os.waitpid(child, 0)[1] == 0
-            """
+            """,
         )
     )
     assert (code, err) == (0, "")

@@ -22,6 +22,7 @@ from opentelemetry.semconv.attributes.exception_attributes import (
 from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
 from opentelemetry.util.types import Attributes
 
+from otelope.core.guard import guard
 from otelope.core.operation import MAX_LINKS
 from otelope.model import semconv
 
@@ -206,7 +207,7 @@ class OwnSpan(Span):
         self.end_time = time.time_ns() if end_time is None else end_time
         # Who begins to write now sees that it has ended; who began before is waited for.
         if self._writing is not None:
-            with self._writing:
+            with self._writing, guard:
                 self.added = self._weigh()
         record(self)
 

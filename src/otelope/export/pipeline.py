@@ -129,6 +129,8 @@ class Pipeline(Generic[Item]):
 
     def flush(self, timeout: float) -> bool:
         """Wait for at most *timeout* seconds; whether everything so far was acknowledged."""
+        if os.getpid() != self._pid:
+            self._notice_fork()
         return self._exporter.flush(timeout)
 
     def hurry(self) -> None:
