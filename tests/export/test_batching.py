@@ -8,6 +8,8 @@ import tracemalloc
 
 from collections import deque
 
+from msgspec.structs import replace
+
 from otelope.export.batching import Batch, Queue
 from otelope.export.record import weight
 from otelope.export.transport import Unavailable
@@ -32,7 +34,7 @@ def test_the_weight_is_about_the_memory():
 
 def test_a_record_weighs_the_same_when_it_leaves():
     payload = bytearray(10)
-    record = envelope_record()._replace(envelope=Envelope("1", "T", payload=payload))
+    record = replace(envelope_record(), envelope=Envelope("1", "T", payload=payload))
     queue = Queue(100_000, lambda: None, weight)
     queue.put(record)
     payload.extend(b"x" * 1_000)

@@ -15,6 +15,8 @@ import json
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from msgspec.structs import replace
+
 from otelope.core.settings import Settings
 from otelope.export.pipeline import Pipeline
 from tests.export.made import ended_span, envelope_record, kind
@@ -25,7 +27,7 @@ for _ in range(2):  # the second takes the first one's place
     pipeline = Pipeline.of_records(Settings(), dict, kind, dict)
     for _ in range(3):
         pipeline(envelope_record())
-    pipeline(envelope_record()._replace(trace_id=None))
+    pipeline(replace(envelope_record(), trace_id=None))
     pipeline.flush(10)
 spans = Pipeline.of_spans(Settings(), dict)
 for _ in range(2):

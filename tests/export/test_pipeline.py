@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+from msgspec.structs import replace
+
 from otelope.export.batching import BATCH_BYTES
 from tests.export.collectors import Trouble, attributes
 from tests.export.made import delivery_record, envelope_record
@@ -200,7 +202,7 @@ def test_a_record_that_cannot_be_encoded_costs_no_other(collector, make_pipeline
     pipeline = make_pipeline()
     for _ in range(3):
         pipeline(envelope_record())
-        pipeline(envelope_record()._replace(trace_id="no number"))
+        pipeline(replace(envelope_record(), trace_id="no number"))
     assert not pipeline.flush(10)
     assert pipeline.counters == (6, 3, 0, 3)
     assert caplog.text.count("could not be encoded") == 1
@@ -340,7 +342,7 @@ def test_load_five_thousand_a_second_with_a_collector_that_takes_200_ms(collecto
     sent = 0
     while (elapsed := time.monotonic() - started) < 20:
         while sent < elapsed * 5_000:
-            pipeline(record._replace(span_id=sent + 1))
+            pipeline(replace(record, span_id=sent + 1))
             sent += 1
         time.sleep(0.005)  # the pace of the load, not a wait for a result
 

@@ -13,6 +13,7 @@ import pytest
 from google.protobuf.unknown_fields import UnknownFieldSet
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
@@ -69,9 +70,9 @@ leavings = st.none() | st.builds(Leaving, field_names, field_names)
 def of_one_parent(record):
     """What is known of a parent is known as a whole, and of nothing else."""
     if None in (record.parent_type, record.parent_source):
-        record = record._replace(parent_type=None, parent_source=None)
-    return record._replace(
-        parent_inferred=record.parent_inferred and record.envelope.parent_id is not None
+        record = replace(record, parent_type=None, parent_source=None)
+    return replace(
+        record, parent_inferred=record.parent_inferred and record.envelope.parent_id is not None
     )
 
 
@@ -209,7 +210,7 @@ def test_times_and_lags_of_a_delivery():
 
 
 def test_the_lag_behind_the_parent():
-    record = envelope_record()._replace(parent_timestamp=NOW - 250.5)
+    record = replace(envelope_record(), parent_timestamp=NOW - 250.5)
     assert attributes(decoded(record))["otelope.parent.lag_ms"] == 250.5
 
 
@@ -227,7 +228,7 @@ def test_the_lag_behind_the_parent():
 def test_the_time_is_the_envelopes_else_when_it_was_seen(timestamp, expected):
     record = envelope_record()
     envelope = record.envelope._replace(timestamp=timestamp)
-    log = decoded(record._replace(envelope=envelope, observed_ns=42))
+    log = decoded(replace(record, envelope=envelope, observed_ns=42))
     assert log.time_unix_nano == expected
 
 

@@ -1,8 +1,10 @@
-"""What the instrumenter hands to the export lane: one tuple per envelope and per handling."""
+"""What the instrumenter hands to the export lane: one object per envelope and per handling."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, Protocol
+
+import msgspec
 
 from otelope.core.contracts import Leaving
 from otelope.model.envelope import Envelope
@@ -17,7 +19,7 @@ RecordedBy = Literal["maker", "sender", "receiver"]
 """Who tells of an envelope: who made it knows all of it, who sends it what it was caused by."""
 
 
-class EnvelopeRecord(NamedTuple):
+class EnvelopeRecord(msgspec.Struct, frozen=True):
     """
     An envelope, seen for the first time.
 
@@ -49,7 +51,7 @@ class EnvelopeRecord(NamedTuple):
     leaving: Leaving | None = None
 
 
-class DeliveryRecord(NamedTuple):
+class DeliveryRecord(msgspec.Struct, frozen=True):
     """
     What this service did with one envelope: it handled it, sent it again or stored it.
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from typing import Any
 
+from msgspec.structs import astuple
+
 from otelope.core.contracts import Leaving
 from otelope.core.records import DeliveryRecord, EnvelopeRecord, Record
 from otelope.export.body import envelope_json
@@ -70,7 +72,7 @@ KindOf = Callable[[str], tuple[str | None, bool]]
 
 def weight(record: Record) -> int:
     """The memory a queued record is accounted with, in bytes."""
-    envelope = record[0]
+    envelope = record.envelope
     text = envelope.text
     if text is not None:
         return RECORD_BYTES + len(text)
@@ -119,7 +121,7 @@ class Encoder:
             parent_source,
             parent_timestamp,
             leaving,
-        ) = record
+        ) = astuple(record)
         id_, type_, timestamp, source, parent_id, own_channel, kind, _, body, _ = envelope
         if body is None or not body.isascii():
             body = envelope_json(envelope)
