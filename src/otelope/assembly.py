@@ -7,13 +7,12 @@ import time
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otelope.codecs import Codecs
 from otelope.core.adapter import Adapter
 from otelope.core.carriers import BARE, MAPPING
 from otelope.core.claim import Claim, Portable
-from otelope.core.fast_lane import FastTracing
 from otelope.core.hand_overs import HandOvers
 from otelope.core.instrumenter import Instrumenter
 from otelope.core.kinds import kind_of
@@ -22,7 +21,6 @@ from otelope.core.operation import Arrived, ambient_delivery
 from otelope.core.patching import Patches
 from otelope.core.records import Operation, Record, Recorder
 from otelope.core.settings import Settings
-from otelope.core.spans import OwnSpan
 from otelope.core.storer import Storing
 from otelope.core.tracing import Tracing
 from otelope.export.body import envelope_json
@@ -30,6 +28,9 @@ from otelope.export.lifecycle import Lifecycle
 from otelope.export.pipeline import LONGEST_CALL, Pipeline
 from otelope.model.envelope import Envelope
 
+
+if TYPE_CHECKING:
+    from otelope.core.spans import OwnSpan
 
 _ANY = Adapter(system="otelope", carrier=MAPPING, sites=())
 _ANY_WITHOUT_HEADERS = Adapter(system="otelope", carrier=BARE, sites=())
@@ -63,6 +64,8 @@ class Parts:
         else:
             if span_recorder is None:
                 span_recorder = self._spans = Pipeline.of_spans(self.settings, self._resource)
+            from otelope.core.fast_lane import FastTracing  # noqa: PLC0415 - 3 ms, where wanted
+
             self.tracing = FastTracing(tracer_provider, span_recorder)
         if recorder is None:
             recorder = self._records = Pipeline.of_records(
