@@ -54,17 +54,20 @@ class Exchange:
         content: What its headers say of its body.
         route: What the route is called, given its template as `is_routed` said it, or None; asked
             when the body has been read.
-        routed: Whether the framework may read the body before it looks for the route: then what
-            has been read is delivered when `is_routed` says that it was found.
+        routed: Whether the body may be read before the framework looks for the route, or in
+            another task than the one that handles it: then what has been read is delivered when
+            `is_routed` says that it was found, and there.
         headers: The object that holds them, where another site may see the same further inside.
 
     Attributes:
         delivery: Of what it carried; None until that has come, and where it was no envelope.
         headers: As given.
-        source: What the body is read from, where others read by the same functions.
+        source: What the body is read from, where others read by the same functions; None when the
+            request has ended.
     """
 
     __slots__ = (
+        "__weakref__",
         "_answer",
         "_answer_headers",
         "_batch",
@@ -128,6 +131,15 @@ class Exchange:
         """Whether what the application reads is still of interest."""
         return self._read is not None
 
+    def reads(self, source: Any, wrapping: Wrapping) -> bool:
+        """Whether what a site reads from there is of interest."""
+        # Also sites of an instrumentation that has ended, where the library keeps its functions.
+        return (
+            self._read is not None
+            and self.source is source
+            and self._wrapping.instrumenter is wrapping.instrumenter
+        )
+
     def passed(self, chunk: bytes, *, last: bool = False) -> None:
         """Note what the application has read; *last* where the body ends with it."""
         if self._read is None:
@@ -155,8 +167,8 @@ class Exchange:
             self._read = None
         self.goes_on()
 
-    def is_routed(self, template: str) -> None:
-        """Note that the framework has found the route, and its template."""
+    def is_routed(self, template: str | None = None) -> None:
+        """Note that the framework has found the route, and its template; None if it tells none."""
         self._template = template
         self._unrouted = False
         if self._whole and self._read is not None:
@@ -214,7 +226,7 @@ class Exchange:
             error: What the application raised.
             status: Of the response; 0 where that is unknown.
         """
-        self._read = None
+        self._read = self.source = None
         if _current.get() is self:
             _current.set(self._within)
         if self.delivery is not None:

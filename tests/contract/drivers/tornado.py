@@ -16,7 +16,7 @@ from tests.contract.own import OwnExchange
 
 SERVERS = ("web_server",)
 _SERVED = Features("http", nested=True, raises=False, asynchronous=True)
-STYLES = {"body": _SERVED, "flush": _SERVED}
+STYLES = {"body": _SERVED, "flush": _SERVED, "parts": _SERVED}
 
 
 class Driver(OwnExchange):
@@ -27,7 +27,8 @@ class Driver(OwnExchange):
 @asynccontextmanager
 async def serve(made):
     sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
-    server = tornado.httpserver.HTTPServer(made)
+    # What is received in parts is in many of them.
+    server = tornado.httpserver.HTTPServer(made, chunk_size=7)
     server.add_sockets(sockets)
     yield sockets[0].getsockname()[1]
     server.stop()
@@ -35,7 +36,7 @@ async def serve(made):
 
 
 def application(style, handlers):
-    made = {"body": Whole, "flush": Flushed}[style]
+    made = {"body": Whole, "flush": Flushed, "parts": InParts}[style]
     return tornado.web.Application(
         [(f"/{channel}", made, {"handler": handler}) for channel, handler in handlers.items()]
     )
@@ -62,3 +63,19 @@ class Flushed(Whole):
         await self.flush()
         await self.handler(Got(self.request.body, self.request.body, self.request.headers))
         self.write(b"done")
+
+
+@tornado.web.stream_request_body
+class InParts(Whole):
+    async def prepare(self):
+        self.received = []
+        await asyncio.sleep(0)
+
+    async def data_received(self, chunk):
+        await asyncio.sleep(0)
+        self.received.append(chunk)
+
+    async def post(self):
+        body = b"".join(self.received)
+        await self.handler(Got(body, body, self.request.headers))
+        self.set_status(204)

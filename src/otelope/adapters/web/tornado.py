@@ -12,14 +12,23 @@ from otelope.core.call import Call
 from otelope.core.carriers import BARE, HTTP
 from otelope.core.http import SERVER_ERROR, pairs_of, route
 from otelope.core.sites import Process
-from otelope.core.sites.serve import Catch, Request, Respond, Response, Serve
+from otelope.core.sites.serve import Catch, Read, Request, Respond, Response, Serve
 from otelope.core.sites.socket import Say, heard
 
 
+_DELEGATE = "tornado.web:_HandlerDelegate"
+
+
 def requested(call: Call) -> Request:
-    request = call.instance.request
-    body = request.body if isinstance(request.body, bytes) else None  # received in parts
-    return Request(pairs_of(request.headers.get_all()), partial(route, request.path), body=body)
+    handler, request = call.instance, call.instance.request
+    headers, template = pairs_of(request.headers.get_all()), partial(route, request.path)
+    if handler._stream_request_body:  # noqa: SLF001 - nobody else says
+        return Request(headers, template, request, handled_by=request.method.lower())
+    return Request(headers, template, body=request.body)
+
+
+def received(call: Call) -> Any:
+    return call.instance.request
 
 
 def status(_: Any, call: Call) -> int:
@@ -45,6 +54,13 @@ ADAPTER = Adapter(
     carrier=HTTP,
     sites=(
         Serve("tornado.web:RequestHandler._execute", requested, status, opened="prepare"),
+        Read(
+            f"{_DELEGATE}.data_received",
+            received,
+            lambda _, call: call["data"],
+            elsewhere=True,
+        ),
+        Read(f"{_DELEGATE}.finish", received, lambda *_: b"", lambda *_: True, elsewhere=True),
         Respond("tornado.web:RequestHandler.flush", response),
         Catch("tornado.web:RequestHandler._handle_request_exception", caught),
     ),

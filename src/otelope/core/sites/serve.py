@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import wrapt
 
@@ -26,6 +27,11 @@ from otelope.core.http import Pairs, event_content, pairs_of
 from otelope.core.sites.wrapping import Wrapping
 
 
+# Requests whose bodies other tasks read than those that handle them, by the ids of their sources:
+# each keeps its source, and the task that handles it keeps it.
+_read_elsewhere: WeakValueDictionary[int, Exchange] = WeakValueDictionary()
+
+
 class Request(NamedTuple):
     """
     A request as a framework has it.
@@ -36,6 +42,8 @@ class Request(NamedTuple):
         source: What its body is read from, where `Read` says what has been read.
         body: Where the framework has read it already.
         talks: Whether it opens a WebSocket, though no header says so.
+        handled_by: The method of the call's instance, called within the function when the body is
+            whole, that handles it, where another task reads it (`Read.elsewhere`).
     """
 
     headers: Pairs
@@ -43,6 +51,7 @@ class Request(NamedTuple):
     source: Any = None
     body: bytes | None = None
     talks: bool = False
+    handled_by: str = ""
 
 
 class Response(NamedTuple):
@@ -81,7 +90,7 @@ def status_of(answer: Any, _: Call) -> int:
 @dataclass(frozen=True)
 class Serve:
     """
-    A function within which the application handles a request.
+    A function within which the application handles a request, or what it answers is awaited.
 
     Args:
         target: ``module:Class.method``.
@@ -113,23 +122,27 @@ class Serve:
             except BaseException as error:
                 self._end(exchange, call, error, error)
                 raise
+            if inspect.isawaitable(answer):
+                return self._awaited(exchange, call, answer)
             self._end(exchange, call, answer, None)
             return answer
 
+        # Where it is awaited: that may be in another task, and context, than where it is called.
         async def serve_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            call = Call(wrapping.parameters, instance, args, kwargs)
-            exchange = self._begin(wrapping, call)
-            if exchange is None:
-                return await wrapped(*args, **kwargs)
-            try:
-                answer = await call.on(wrapped, instance)(*args, **kwargs)
-            except BaseException as error:
-                self._end(exchange, call, error, error)
-                raise
-            self._end(exchange, call, answer, None)
-            return answer
+            return await serve(wrapped, instance, args, kwargs)
 
         return serve_async if wrapping.asynchronous else serve
+
+    async def _awaited(
+        self, exchange: Exchange | Conversation, call: Call, awaitable: Awaitable[Any]
+    ) -> Any:
+        try:
+            answer = await awaitable
+        except BaseException as error:
+            self._end(exchange, call, error, error)
+            raise
+        self._end(exchange, call, answer, None)
+        return answer
 
     def _begin(self, wrapping: Wrapping, call: Call) -> Exchange | Conversation | None:
         exchange = None
@@ -142,12 +155,23 @@ class Serve:
                 if request.talks or HTTP.get(request.headers, "upgrade"):
                     return Conversation(wrapping, request.route)
             else:
-                exchange = Exchange(wrapping, content, lambda found: found or request.route())
+                elsewhere = bool(request.handled_by)
+                exchange = Exchange(
+                    wrapping,
+                    content,
+                    lambda found: found or request.route(),
+                    routed=elsewhere,
+                )
                 exchange.source = request.source
-                if request.body is not None:
+                if elsewhere:
+                    _read_elsewhere[id(request.source)] = exchange
+                    handle = partial(_handle, exchange.is_routed)
+                    call.instance = _Within(call.instance, request.handled_by, handle)
+                elif request.body is not None:
                     read = partial(exchange.passed, request.body, last=True)
                     if self.opened and wrapping.adapter.sends_traced():
-                        call.instance = _Opening(call.instance, self.opened, read)
+                        opened = partial(_open, read)
+                        call.instance = _Within(call.instance, self.opened, opened)
                     else:
                         read()
         return exchange
@@ -175,20 +199,28 @@ else:
     _Proxy = wrapt.ObjectProxy  # cannot be subscripted before wrapt 2
 
 
-class _Opening(_Proxy):
-    """What handles a request, for the function that calls the method where a span is opened."""
+class _Within(_Proxy):
+    """What handles a request, for the function that calls one of its methods: by what wraps it."""
 
-    def __init__(self, handler: Any, method: str, opened: Callable[[], None]) -> None:
+    def __init__(self, handler: Any, method: str, wrapper: Callable[..., Any]) -> None:
         super().__init__(handler)
         self._self_method = method
-        self._self_opened = opened
+        self._self_wrapper = wrapper
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self.__wrapped__, name)
-        return partial(_open, found, self._self_opened) if name == self._self_method else found
+        return partial(self._self_wrapper, found) if name == self._self_method else found
 
 
-def _open(method: Callable[..., Any], opened: Callable[[], None], *args: Any) -> Any:
+def _handle(
+    handled: Callable[[], None], method: Callable[..., Any], *args: Any, **kwargs: Any
+) -> Any:
+    with guard:
+        handled()
+    return method(*args, **kwargs)
+
+
+def _open(opened: Callable[[], None], method: Callable[..., Any], *args: Any) -> Any:
     answer = method(*args)
     if inspect.isawaitable(answer):
         return _opened_when(answer, opened)
@@ -212,47 +244,63 @@ class Read:
     Args:
         target: ``module:Class.method``.
         source: The `Request.source` that it reads, given the call.
-        body: What it has read, given the answer.
+        body: What it has read, given the answer and the call.
         last: Whether the body ends with that, given the answer and the call. So it does where an
             asynchronous iterator ends.
+        elsewhere: Whether another task than the one that handles the request calls it, as where
+            the framework hands the body to the application (`Request.handled_by`).
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     source: Callable[[Call], Any] = lambda call: call.instance
-    body: Callable[[Any], bytes] = lambda answer: answer
+    body: Callable[[Any, Call], bytes] = lambda answer, _: answer
     last: Callable[[Any, Call], bool] = lambda *_: False
+    elsewhere: bool = False
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        is_read = _read_elsewhere.__len__ if self.elsewhere else _is_read_here
+
         def read(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             answer = wrapped(*args, **kwargs)
-            exchange = current_exchange()
-            if exchange is not None and exchange.reading:
-                call = Call(wrapping.parameters, instance, args, kwargs)
-                with guard:
-                    if exchange.source is self.source(call):
-                        exchange.passed(self.body(answer), last=self.last(answer, call))
+            if is_read():
+                self._note(wrapping, Call(wrapping.parameters, instance, args, kwargs), answer)
             return answer
 
-        async def read_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
-            exchange = current_exchange()
-            if exchange is None or not exchange.reading:
-                return await wrapped(*args, **kwargs)
+        # Many are read that are not of interest: what reads those is awaited as it is.
+        def read_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            if not is_read():
+                return wrapped(*args, **kwargs)
             call = Call(wrapping.parameters, instance, args, kwargs)
-            try:
-                answer = await wrapped(*args, **kwargs)
-            except StopAsyncIteration:
-                with guard:
-                    if exchange.source is self.source(call):
-                        exchange.passed(b"", last=True)
-                raise
-            with guard:
-                if exchange.source is self.source(call):
-                    exchange.passed(self.body(answer), last=self.last(answer, call))
-            return answer
+            return self._awaited(wrapping, call, wrapped(*args, **kwargs))
 
         return read_async if wrapping.asynchronous else read
+
+    async def _awaited(self, wrapping: Wrapping, call: Call, awaitable: Awaitable[Any]) -> Any:
+        try:
+            answer = await awaitable
+        except StopAsyncIteration:
+            self._note(wrapping, call, None, ended=True)
+            raise
+        self._note(wrapping, call, answer)
+        return answer
+
+    def _note(self, wrapping: Wrapping, call: Call, answer: Any, *, ended: bool = False) -> None:
+        with guard:
+            source = self.source(call)
+            exchange = _read_elsewhere.get(id(source)) if self.elsewhere else current_exchange()
+            if exchange is None or not exchange.reads(source, wrapping):
+                return
+            if ended:
+                exchange.passed(b"", last=True)
+            else:
+                exchange.passed(self.body(answer, call), last=self.last(answer, call))
+
+
+def _is_read_here() -> bool:
+    exchange = current_exchange()
+    return exchange is not None and exchange.reading
 
 
 @dataclass(frozen=True)
@@ -354,36 +402,37 @@ def _noting(
 @dataclass(frozen=True)
 class Find:
     """
-    A call that answers with the function within which the application handles a request.
+    A call that answers with a function that cannot be wrapped where it stands.
 
-    For frameworks whose own functions around that cannot be wrapped.
+    What it is wrapped with stays where the framework keeps the answer.
 
     Args:
         target: ``module:Class.method``.
-        handler: The function, given the answer.
-        answer: The answer with another one in its place.
-        serve: What it does, its target and parameters aside.
+        function: The function, given the answer; None where that is another one.
+        site: What it is wrapped by, its target and parameters aside.
+        answer: The answer with ours in its place.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
-    handler: Callable[[Any], Any]
-    answer: Callable[[Any, Any], Any]
-    serve: Serve
+    function: Callable[[Any], Any]
+    site: Serve | Read
+    answer: Callable[[Any, Any], Any] = lambda _, ours: ours
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
-        serving = [
-            self.serve.wrapper(replace(wrapping, asynchronous=asynchronous))
+        wrappers = [
+            self.site.wrapper(replace(wrapping, asynchronous=asynchronous))
             for asynchronous in (False, True)
         ]
 
         def find(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
             answer = wrapped(*args, **kwargs)
             with guard:
-                handler = self.handler(answer)
-                ours = wrapt.FunctionWrapper(handler, serving[is_asynchronous(handler)])
-                return self.answer(answer, ours)
+                function = self.function(answer)
+                if function is not None:
+                    ours = wrapt.FunctionWrapper(function, wrappers[is_asynchronous(function)])
+                    return self.answer(answer, ours)
             return answer
 
         return find
