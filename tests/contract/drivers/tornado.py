@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from contextlib import asynccontextmanager
+from functools import partial
 
 import tornado.httpserver
 import tornado.netutil
@@ -21,14 +22,15 @@ STYLES = {"body": _SERVED, "flush": _SERVED, "parts": _SERVED}
 
 class Driver(OwnExchange):
     def __init__(self, style, server):
-        super().__init__(STYLES[style], server, style, application, serve)
+        # What is received in parts comes in many of them.
+        served = partial(serve, chunk_size=7) if style == "parts" else serve
+        super().__init__(STYLES[style], server, style, application, served)
 
 
 @asynccontextmanager
-async def serve(made):
+async def serve(made, chunk_size=None):
     sockets = tornado.netutil.bind_sockets(0, "127.0.0.1")
-    # What is received in parts is in many of them.
-    server = tornado.httpserver.HTTPServer(made, chunk_size=7)
+    server = tornado.httpserver.HTTPServer(made, chunk_size=chunk_size)
     server.add_sockets(sockets)
     yield sockets[0].getsockname()[1]
     server.stop()

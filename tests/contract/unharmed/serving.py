@@ -161,7 +161,6 @@ def by_itself(serve):
 
 
 _UNREAD = ("answer without reading", "100-continue, not read", "early answer to a body held back")
-_PARTS = ("body in parts as they come", "chunked body in parts")
 _CHUNKED = ("chunked body once", "chunked body in parts")
 _PIPELINED = "answer without reading, next request"
 
@@ -191,18 +190,15 @@ FRAMEWORKS = {
     "pyramid": _wsgi(wsgi.pyramid_application),
     "bottle": _wsgi(wsgi.bottle_application),
     "aiohttp": Framework(own.aiohttp_application, by_itself(own.serve_aiohttp)),
-    # What a handler receives in parts is not looked at. After one that does not receive it,
-    # Tornado takes the next request or not, by chance.
+    # After a handler that does not receive a body, it takes the next request or not, by chance.
     "tornado": Framework(
         own.tornado_application,
         by_itself(tornado.serve),
         whole=True,
         goes_on=False,
-        otherwise=frozenset((*_PARTS, _PIPELINED)),
+        otherwise=frozenset((_PIPELINED,)),
     ),
-    "sanic": Framework(
-        own.sanic_application, by_itself(sanic.serve), whole=True, otherwise=frozenset(_PARTS)
-    ),
+    "sanic": Framework(own.sanic_application, by_itself(sanic.serve), whole=True),
 }
 
 

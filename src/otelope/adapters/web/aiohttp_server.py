@@ -40,7 +40,7 @@ ADAPTER = Adapter(
         Serve("aiohttp.web_app:Application._handle", requested),
         Read(f"{_STREAM}._read_nowait_chunk", last=read),
         # By which it learns that nothing is left.
-        Read(f"{_STREAM}._read_nowait", body=lambda *_: b"", last=read),
+        Read(f"{_STREAM}._read_nowait", body=lambda _: b"", last=read),
         Hear(f"{_SOCKET}.receive", lambda message: message.data),
         Say(f"{_SOCKET}.send_str", lambda call: call["data"]),
         Say(f"{_SOCKET}.send_bytes", lambda call: call["data"]),

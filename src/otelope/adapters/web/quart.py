@@ -30,7 +30,7 @@ def template(request: QuartRequest | Websocket) -> str:
     return request.url_rule.rule if request.url_rule is not None else route(request.path)
 
 
-def read(answer: Any, _: Call) -> bytes:
+def read(answer: Any) -> bytes:
     return answer.encode() if isinstance(answer, str) else answer
 
 

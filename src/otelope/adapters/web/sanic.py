@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
-
-from sanic.request import Request as SanicRequest
 
 from otelope.core.adapter import Adapter, part
 from otelope.core.call import Call
@@ -20,26 +19,13 @@ _SOCKET = "sanic.server.websockets.impl:WebsocketImplProtocol"
 
 def requested(call: Call) -> Request:
     request = call.args[0]
-    stream = request.stream
-    # Where the handler receives it, in parts.
-    body = None if getattr(stream, "request_body", None) else request.body
-    return Request(pairs_of(request.headers), partial(template, request), stream, body)
+    # Where some is left, the handler receives it.
+    body = None if getattr(request.stream, "request_body", None) else request.body
+    return Request(pairs_of(request.headers), partial(template, request), request.stream, body)
 
 
-def template(request: SanicRequest) -> str:
+def template(request: Any) -> str:
     return f"/{request.route.path}" if request.route is not None else route(request.path)
-
-
-def read(answer: Any, _: Call) -> bytes:
-    return answer or b""
-
-
-def whole(_: Any, call: Call) -> bool:
-    return not call.instance.request_body
-
-
-def compiled(function: Any) -> Any:
-    return function if function.__name__ == "read" else None
 
 
 def handler(found: Any) -> Any:
@@ -54,21 +40,20 @@ def with_handler(found: Any, ours: Any) -> Any:
     return (found[0], ours, *found[2:])
 
 
-# Functions of its own are compiled anew from their source when a server starts (`sanic.touchup`):
-# what wraps those that handle requests would be lost, and what reads them is wrapped again.
-_SERVE = Serve("", requested)
-_READ = Read("sanic.http.http1:Http.read", body=read, last=whole)
+# When a server starts, some of its functions are compiled anew from their source, and what wraps
+# them is lost (`sanic.touchup`): handlers are found one by one, what reads is wrapped once more.
+_READ = Read("sanic.http.http1:Http.read", last=lambda _, call: not call.instance.request_body)
 ADAPTER = Adapter(
     system="http",
     carrier=HTTP,
     sites=(
-        Find("sanic.router:Router.get", handler, _SERVE, with_handler),
+        Find("sanic.router:Router.get", Serve("", requested), handler, with_handler),
         Hear(f"{_SOCKET}.recv"),
         Say(f"{_SOCKET}.send", lambda call: call["message"]),
     ),
     parts=(
         part("http", HTTP, _READ),
-        part("http", HTTP, Find("sanic.touchup.schemes.base:BaseScheme.build", compiled, _READ)),
-        part("http", HTTP, Read("sanic.asgi:ASGIApp.read", body=read, last=whole)),
+        part("http", HTTP, replace(_READ, target="sanic.asgi:ASGIApp.read")),
+        part("http", HTTP, Find("sanic.touchup.schemes.base:BaseScheme.build", _READ)),
     ),
 )

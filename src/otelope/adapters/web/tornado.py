@@ -16,19 +16,11 @@ from otelope.core.sites.serve import Catch, Read, Request, Respond, Response, Se
 from otelope.core.sites.socket import Say, heard
 
 
-_DELEGATE = "tornado.web:_HandlerDelegate"
-
-
 def requested(call: Call) -> Request:
     handler, request = call.instance, call.instance.request
     headers, template = pairs_of(request.headers.get_all()), partial(route, request.path)
-    if handler._stream_request_body:  # noqa: SLF001 - nobody else says
-        return Request(headers, template, request, handled_by=request.method.lower())
-    return Request(headers, template, body=request.body)
-
-
-def received(call: Call) -> Any:
-    return call.instance.request
+    by = request.method.lower() if handler._stream_request_body else ""  # noqa: SLF001 - nobody else says
+    return Request(headers, template, request, request.body, handled_by=by)
 
 
 def status(_: Any, call: Call) -> int:
@@ -49,28 +41,18 @@ def caught(call: Call) -> BaseException | None:
     return None if answers else error
 
 
+_RECEIVED = "tornado.web:_HandlerDelegate.data_received"
+_HEAR = Process("tornado.websocket:WebSocketProtocol._run_callback", heard, "callback")
+_SAY = Say("tornado.websocket:WebSocketHandler.write_message", lambda call: call["message"])
 ADAPTER = Adapter(
     system="http",
     carrier=HTTP,
     sites=(
         Serve("tornado.web:RequestHandler._execute", requested, status, opened="prepare"),
-        Read(
-            f"{_DELEGATE}.data_received",
-            received,
-            lambda _, call: call["data"],
-            elsewhere=True,
-        ),
-        Read(f"{_DELEGATE}.finish", received, lambda *_: b"", lambda *_: True, elsewhere=True),
+        Read(_RECEIVED, lambda call: call.instance.request, handed="data"),
         Respond("tornado.web:RequestHandler.flush", response),
         Catch("tornado.web:RequestHandler._handle_request_exception", caught),
     ),
-    parts=(
-        part(
-            "http",
-            BARE,
-            Process("tornado.websocket:WebSocketProtocol._run_callback", heard, "callback"),
-            Say("tornado.websocket:WebSocketHandler.write_message", lambda call: call["message"]),
-        ),
-    ),
+    parts=(part("http", BARE, _HEAR, _SAY),),
     contrib="opentelemetry.instrumentation.tornado:TornadoInstrumentor",
 )

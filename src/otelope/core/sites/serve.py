@@ -42,8 +42,8 @@ class Request(NamedTuple):
         source: What its body is read from, where `Read` says what has been read.
         body: Where the framework has read it already.
         talks: Whether it opens a WebSocket, though no header says so.
-        handled_by: The method of the call's instance, called within the function when the body is
-            whole, that handles it, where another task reads it (`Read.elsewhere`).
+        handled_by: Where the framework hands the body to the application (`Read.handed`): the
+            method of the call's instance that is called, within the function, when it is whole.
     """
 
     headers: Pairs
@@ -165,7 +165,7 @@ class Serve:
                 exchange.source = request.source
                 if elsewhere:
                     _read_elsewhere[id(request.source)] = exchange
-                    handle = partial(_handle, exchange.is_routed)
+                    handle = partial(_handle, exchange)
                     call.instance = _Within(call.instance, request.handled_by, handle)
                 elif request.body is not None:
                     read = partial(exchange.passed, request.body, last=True)
@@ -212,11 +212,10 @@ class _Within(_Proxy):
         return partial(self._self_wrapper, found) if name == self._self_method else found
 
 
-def _handle(
-    handled: Callable[[], None], method: Callable[..., Any], *args: Any, **kwargs: Any
-) -> Any:
+def _handle(exchange: Exchange, method: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     with guard:
-        handled()
+        exchange.is_routed()
+        exchange.passed(b"", last=True)
     return method(*args, **kwargs)
 
 
@@ -244,23 +243,23 @@ class Read:
     Args:
         target: ``module:Class.method``.
         source: The `Request.source` that it reads, given the call.
-        body: What it has read, given the answer and the call.
+        body: What it has read, given the answer; None where that is nothing.
         last: Whether the body ends with that, given the answer and the call. So it does where an
             asynchronous iterator ends.
-        elsewhere: Whether another task than the one that handles the request calls it, as where
-            the framework hands the body to the application (`Request.handled_by`).
+        handed: Where it is the framework that reads, in another task than the one that handles
+            the request, and hands the application what it has read: the parameter that has that.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
     source: Callable[[Call], Any] = lambda call: call.instance
-    body: Callable[[Any, Call], bytes] = lambda answer, _: answer
+    body: Callable[[Any], bytes | None] = lambda answer: answer
     last: Callable[[Any, Call], bool] = lambda *_: False
-    elsewhere: bool = False
+    handed: str = ""
     parameters: str = ""
 
     def wrapper(self, wrapping: Wrapping) -> Wrapper:
-        is_read = _read_elsewhere.__len__ if self.elsewhere else _is_read_here
+        is_read = _read_elsewhere.__len__ if self.handed else _is_read_here
 
         def read(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             answer = wrapped(*args, **kwargs)
@@ -268,7 +267,7 @@ class Read:
                 self._note(wrapping, Call(wrapping.parameters, instance, args, kwargs), answer)
             return answer
 
-        # Many are read that are not of interest: what reads those is awaited as it is.
+        # Much is read that is of no interest: what reads that is awaited as it is.
         def read_async(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
             if not is_read():
                 return wrapped(*args, **kwargs)
@@ -289,13 +288,14 @@ class Read:
     def _note(self, wrapping: Wrapping, call: Call, answer: Any, *, ended: bool = False) -> None:
         with guard:
             source = self.source(call)
-            exchange = _read_elsewhere.get(id(source)) if self.elsewhere else current_exchange()
+            exchange = _read_elsewhere.get(id(source)) if self.handed else current_exchange()
             if exchange is None or not exchange.reads(source, wrapping):
                 return
             if ended:
                 exchange.passed(b"", last=True)
             else:
-                exchange.passed(self.body(answer, call), last=self.last(answer, call))
+                body = call[self.handed] if self.handed else self.body(answer)
+                exchange.passed(body or b"", last=self.last(answer, call))
 
 
 def _is_read_here() -> bool:
@@ -404,19 +404,20 @@ class Find:
     """
     A call that answers with a function that cannot be wrapped where it stands.
 
-    What it is wrapped with stays where the framework keeps the answer.
+    What it is wrapped by stays wherever the framework keeps the answer.
 
     Args:
         target: ``module:Class.method``.
-        function: The function, given the answer; None where that is another one.
-        site: What it is wrapped by, its target and parameters aside.
+        site: What the function is wrapped by.
+        function: The function, given the answer; by default the answer itself, where it is of the
+            name that is last in the site's target.
         answer: The answer with ours in its place.
         parameters: The parameters' names in order, for a function without a signature.
     """
 
     target: str
-    function: Callable[[Any], Any]
     site: Serve | Read
+    function: Callable[[Any], Any] | None = None
     answer: Callable[[Any, Any], Any] = lambda _, ours: ours
     parameters: str = ""
 
@@ -425,14 +426,18 @@ class Find:
             self.site.wrapper(replace(wrapping, asynchronous=asynchronous))
             for asynchronous in (False, True)
         ]
+        function_of = self.function or self._named
 
         def find(wrapped: Wrapper, _: Any, args: Any, kwargs: Any) -> Any:
             answer = wrapped(*args, **kwargs)
             with guard:
-                function = self.function(answer)
+                function = function_of(answer)
                 if function is not None:
                     ours = wrapt.FunctionWrapper(function, wrappers[is_asynchronous(function)])
                     return self.answer(answer, ours)
             return answer
 
         return find
+
+    def _named(self, answer: Any) -> Any:
+        return answer if answer.__name__ == self.site.target.rpartition(".")[2] else None
