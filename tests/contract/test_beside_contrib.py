@@ -43,6 +43,7 @@ _SERVERS = {
     "quart data": "asgi:OpenTelemetryMiddleware",
     "starlette mounted": "starlette:StarletteInstrumentor",
     "tornado flush": "tornado:TornadoInstrumentor",
+    "tornado parts": "tornado:TornadoInstrumentor",
 }
 # Of each client, with FastAPI and contrib's instrumentation of that.
 _CLIENTS = {
@@ -95,6 +96,7 @@ LIBRARIES = {
     },
     # Of which contrib has none.
     "sanic body": ("httpx:HTTPXClientInstrumentor", "create", ()),
+    "sanic read": ("httpx:HTTPXClientInstrumentor", "create", ()),
     "starlette fastapi": (
         "fastapi:FastAPIInstrumentor",
         "send",

@@ -30,6 +30,7 @@ SERVERS = {
     "starlette body": "starlette:StarletteInstrumentor",
     "flask data": "flask:FlaskInstrumentor",
     "tornado body": "tornado:TornadoInstrumentor",
+    "tornado parts": "tornado:TornadoInstrumentor",
 }
 every_server = pytest.mark.parametrize("name", SERVERS)
 REQUEST = b'{"order": 7}'

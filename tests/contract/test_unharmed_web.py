@@ -30,6 +30,8 @@ CAP = Settings.max_body_bytes
 MEGABYTE = 1 << 20
 # One of ASGI, one of WSGI, one with a server of its own.
 ONE_OF_EACH = ("starlette", "flask", "aiohttp")
+# Those whose handlers say that they receive a body in parts.
+IN_PARTS = ("tornado", "sanic")
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS.values(), ids=FRAMEWORKS.keys())
@@ -53,7 +55,7 @@ def test_application_and_client_see_the_same_with_and_without_otelope(framework,
     assert guard.total == swallowed
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", [*ONE_OF_EACH, *IN_PARTS])
 def test_fifty_megabytes_in_chunks_pass_in_flat_memory(name, service):
     instrumentor.uninstrument()
     without = peak(FRAMEWORKS[name])

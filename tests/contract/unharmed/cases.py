@@ -212,6 +212,8 @@ WELL_FORMED = (
     ("client gone amid the answer", gone_amid_answer, True, b"drop one"),
     ("answer in parts as they are made", dripping, True, b"drop three"),
     ("exception through a middleware", plain("fail"), True, b"HTTP/1.1 500 "),
+    ("exception after parts", plain("spoil"), True, b"HTTP/1.1 500 "),
+    ("exception after chunks", chunked("spoil"), True, b"HTTP/1.1 500 "),
     ("length too short", plain("once", length=2 * PART), False, b"HTTP/1."),
     ("length too long", too_short("once"), False, b""),
     ("length too long, in parts", too_short("parts"), False, b""),

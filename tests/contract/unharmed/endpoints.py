@@ -20,7 +20,10 @@ class Endpoints:
     ``parts()`` and, of many bytes at once, ``large()``: by the framework's own words.
     """
 
-    NAMES = ("once", "twice", "parts", "first", "large", "json", "unread", "fail", "hold", "drip")
+    NAMES = (
+        *("once", "twice", "parts", "first", "large", "json", "unread", "fail", "spoil", "hold"),
+        "drip",
+    )
 
     def __init__(self):
         self.log = Log()
@@ -68,6 +71,11 @@ class Endpoints:
 
     async def fail(self, request):
         self.log.note("body", await request.read())
+        self._refused = RefusedError("out of stock")
+        raise self._refused
+
+    async def spoil(self, request):
+        await self.parts(request)
         self._refused = RefusedError("out of stock")
         raise self._refused
 

@@ -19,7 +19,7 @@ from tests.contract.unharmed.endpoints import RefusedError
 
 
 # What is read while it arrives, or answered before: the frameworks read else all of it first.
-STREAMED = ("parts", "first", "unread")
+STREAMED = ("parts", "first", "unread", "spoil", "large")
 
 
 def aiohttp_application(endpoints):
@@ -98,8 +98,9 @@ class Streamed(Whole):
         self.arrived = asyncio.Queue()
         self.answering = asyncio.ensure_future(self.answer())
 
-    def data_received(self, chunk):
+    async def data_received(self, chunk):
         self.arrived.put_nowait(chunk)
+        await asyncio.sleep(0)  # who reads it takes it before more comes
 
     async def post(self):
         self.arrived.put_nowait(b"")
@@ -113,7 +114,7 @@ class Streamed(Whole):
             while part := await self.arrived.get():
                 yield part
 
-        self.finish(await self.endpoints.run(self.name, SimpleNamespace(parts=parts)))
+        self.finish(await self.endpoints.run(self.name, SimpleNamespace(parts=parts, large=parts)))
 
 
 def tornado_application(endpoints):
@@ -155,7 +156,8 @@ def _sanic_endpoint(endpoints, name):
             while part := await request.stream.read():
                 yield part
 
-        content = await endpoints.run(name, SimpleNamespace(read=read, json=parsed, parts=parts))
+        reading = SimpleNamespace(read=read, json=parsed, parts=parts, large=parts)
+        content = await endpoints.run(name, reading)
         if name != "drip":
             return sanic.raw(content)
         streamed = await request.respond()

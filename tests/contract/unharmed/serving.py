@@ -161,7 +161,7 @@ def by_itself(serve):
 
 
 _UNREAD = ("answer without reading", "100-continue, not read", "early answer to a body held back")
-_CHUNKED = ("chunked body once", "chunked body in parts")
+_CHUNKED = ("chunked body once", "chunked body in parts", "exception after chunks")
 _PIPELINED = "answer without reading, next request"
 
 

@@ -37,7 +37,11 @@ class Log:
 
     def wait_for(self, what, count=1):
         """Until so many notes begin with this."""
-        self._wait(lambda: sum(note[0] == what for note in self.notes) >= count, what)
+        self._wait(lambda: self.count(what) >= count, what)
+
+    def count(self, what):
+        """How many notes begin with this."""
+        return sum(note[0] == what for note in self.notes)
 
     @contextlib.contextmanager
     def busy(self):

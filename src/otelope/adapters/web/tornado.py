@@ -12,7 +12,7 @@ from otelope.core.call import Call
 from otelope.core.carriers import BARE, HTTP
 from otelope.core.http import SERVER_ERROR, pairs_of, route
 from otelope.core.sites import Process
-from otelope.core.sites.serve import Catch, Read, Request, Respond, Response, Serve
+from otelope.core.sites.serve import Catch, Lose, Read, Request, Respond, Response, Serve
 from otelope.core.sites.socket import Say, heard
 
 
@@ -41,7 +41,7 @@ def caught(call: Call) -> BaseException | None:
     return None if answers else error
 
 
-_RECEIVED = "tornado.web:_HandlerDelegate.data_received"
+_DELEGATE = "tornado.web:_HandlerDelegate"
 _HEAR = Process("tornado.websocket:WebSocketProtocol._run_callback", heard, "callback")
 _SAY = Say("tornado.websocket:WebSocketHandler.write_message", lambda call: call["message"])
 ADAPTER = Adapter(
@@ -49,7 +49,9 @@ ADAPTER = Adapter(
     carrier=HTTP,
     sites=(
         Serve("tornado.web:RequestHandler._execute", requested, status, opened="prepare"),
-        Read(_RECEIVED, lambda call: call.instance.request, handed="data"),
+        Read(f"{_DELEGATE}.data_received", lambda call: call.instance.request, handed="data"),
+        # Who is told of that may forget to end the handling, and Tornado keeps it.
+        Lose(f"{_DELEGATE}.on_connection_close", lambda call: call.instance.request),
         Respond("tornado.web:RequestHandler.flush", response),
         Catch("tornado.web:RequestHandler._handle_request_exception", caught),
     ),

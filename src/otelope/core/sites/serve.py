@@ -288,7 +288,7 @@ class Read:
     def _note(self, wrapping: Wrapping, call: Call, answer: Any, *, ended: bool = False) -> None:
         with guard:
             source = self.source(call)
-            exchange = _read_elsewhere.get(id(source)) if self.handed else current_exchange()
+            exchange = _handed_on(source) if self.handed else current_exchange()
             if exchange is None or not exchange.reads(source, wrapping):
                 return
             if ended:
@@ -301,6 +301,39 @@ class Read:
 def _is_read_here() -> bool:
     exchange = current_exchange()
     return exchange is not None and exchange.reading
+
+
+def _handed_on(source: Any) -> Exchange | None:
+    """The request whose body is handed to the application from there, in whatever task."""
+    return _read_elsewhere.get(id(source))
+
+
+@dataclass(frozen=True)
+class Lose:
+    """
+    A call by which a framework learns that the rest of a body that it hands over will not come.
+
+    Args:
+        target: ``module:Class.method``.
+        source: As of `Read`.
+        parameters: The parameters' names in order, for a function without a signature.
+    """
+
+    target: str
+    source: Callable[[Call], Any]
+    parameters: str = ""
+
+    def wrapper(self, wrapping: Wrapping) -> Wrapper:
+        def lose(wrapped: Wrapper, instance: Any, args: Any, kwargs: Any) -> Any:
+            if _read_elsewhere:
+                with guard:
+                    source = self.source(Call(wrapping.parameters, instance, args, kwargs))
+                    exchange = _handed_on(source)
+                    if exchange is not None and exchange.reads(source, wrapping):
+                        exchange.abandon()
+            return wrapped(*args, **kwargs)
+
+        return lose
 
 
 @dataclass(frozen=True)
