@@ -125,8 +125,18 @@ def post(port, orders, body):
     return end(begin(port, orders, body), body)
 
 
+@pytest.fixture
 def kept():
-    """The requests that something still has, of those that have ended."""
+    """The requests that something still has, of those that the test made."""
+    earlier = _requests()
+
+    def of_these():
+        return [each for each in _requests() if all(each is not other for other in earlier)]
+
+    return of_these
+
+
+def _requests():
     gc.collect()
     return [each for each in gc.get_objects() if type(each) is Exchange]
 
@@ -170,7 +180,7 @@ def test_requests_that_arrive_at_once_are_told_apart(framework, service, orders)
 
 
 @every_framework
-def test_who_goes_away_amid_its_body_leaves_nothing_behind(framework, service, orders):
+def test_who_goes_away_amid_its_body_leaves_nothing_behind(framework, service, orders, kept):
     with served(framework, orders) as port:
         for _ in range(3):
             begin(port, orders, make().body).break_off()
@@ -182,7 +192,7 @@ def test_who_goes_away_amid_its_body_leaves_nothing_behind(framework, service, o
 
 @pytest.mark.parametrize("place", WHERE)
 @every_framework
-def test_exception_is_the_same_with_and_without_otelope(framework, place, service, orders):
+def test_exception_is_the_same_with_and_without_otelope(framework, place, service, orders, kept):
     async def refuse():
         raise RefusedError("out of stock")
 
@@ -260,7 +270,7 @@ def _not_compiled(orders):
     return made
 
 
-def test_of_what_tornado_itself_keeps_the_body_is_not_kept(service, orders):
+def test_of_what_tornado_itself_keeps_the_body_is_not_kept(service, orders, kept):
     @tornado.web.stream_request_body
     class Handler(tornado.web.RequestHandler):
         def data_received(self, chunk):

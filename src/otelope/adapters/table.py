@@ -313,8 +313,8 @@ TABLE = (
         "web.sanic",
         "sanic.router",
         "sanic>=23.3,<27",
-        "handlers; streamed responses; WebSockets",
-        "Sanic's own server",
+        "handlers; streamed requests and responses; WebSockets",
+        "Sanic's own server, uvicorn",
     ),
     Row(
         "web.starlette",
@@ -327,7 +327,7 @@ TABLE = (
         "web.tornado",
         "tornado.web",
         "tornado>=6.2,<7",
-        "handlers; streamed responses; WebSockets",
+        "handlers; streamed requests and responses; WebSockets",
         "Tornado's own server",
     ),
     Row(
