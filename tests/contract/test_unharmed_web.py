@@ -31,7 +31,7 @@ MEGABYTE = 1 << 20
 # One of ASGI, one of WSGI, one with a server of its own.
 ONE_OF_EACH = ("starlette", "flask", "aiohttp")
 # Those whose handlers say that they receive a body in parts.
-IN_PARTS = ("tornado", "sanic")
+IN_PARTS = ("tornado", "sanic", "sanic ASGI")
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS.values(), ids=FRAMEWORKS.keys())

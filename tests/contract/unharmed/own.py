@@ -153,7 +153,7 @@ def _sanic_endpoint(endpoints, name):
             return request.json
 
         async def parts():
-            while part := await request.stream.read():
+            async for part in request.stream:
                 yield part
 
         reading = SimpleNamespace(read=read, json=parsed, parts=parts, large=parts)

@@ -8,6 +8,7 @@ import sys
 import threading
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import uvicorn
@@ -199,6 +200,7 @@ FRAMEWORKS = {
         otherwise=frozenset((_PIPELINED,)),
     ),
     "sanic": Framework(own.sanic_application, by_itself(sanic.serve), whole=True),
+    "sanic ASGI": Framework(own.sanic_application, partial(on_uvicorn, lifespan="on"), whole=True),
 }
 
 
