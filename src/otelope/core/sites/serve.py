@@ -90,7 +90,7 @@ def status_of(answer: Any, _: Call) -> int:
 @dataclass(frozen=True)
 class Serve:
     """
-    A function within which the application handles a request, or what it answers is awaited.
+    A function within which the application handles a request, or whose awaited answer does.
 
     Args:
         target: ``module:Class.method``.
