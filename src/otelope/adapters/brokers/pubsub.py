@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from google.cloud.pubsub_v1.subscriber.message import Message as Streamed
 from google.pubsub_v1 import PullResponse, ReceivedMessage
-from msgspec.structs import replace
 
 from otelope.core.adapter import Adapter
 from otelope.core.call import Call
@@ -27,9 +26,9 @@ def published(call: Call) -> Message:
 
 def delivered(item: Streamed | ReceivedMessage, path: str | None = None) -> Message:
     message = item.message if isinstance(item, ReceivedMessage) else item
-    attempt = item.delivery_attempt
-    got = Message(named(path), message.data, message.attributes, receipt=(path, item.ack_id))
-    return replace(got, attempt=attempt, redelivered=attempt > 1) if attempt else got
+    attempt = item.delivery_attempt or None
+    told = message.data, message.attributes, None, attempt, attempt and attempt > 1
+    return Message(named(path), *told, receipt=(path, item.ack_id))
 
 
 def pulled(answer: PullResponse, asked: Call) -> list[Message]:
