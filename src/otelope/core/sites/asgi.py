@@ -66,7 +66,8 @@ class Asgi:
                     return wrapped(*args, **kwargs)
                 args = _in_order(*args, **kwargs)
             scope, receive, send = args
-            open_: Callable[[], _Passing] | None = None
+            open_: Callable[..., _Passing] | None = None
+            content: Content | None = None
             with guard:
                 kind = scope["type"]
                 if kind == "http":
@@ -74,12 +75,12 @@ class Asgi:
                     if content is None:
                         send = self._watched(wrapping, scope, send)
                     else:
-                        open_ = partial(self._request, wrapping, scope, content, receive, send)
+                        open_ = self._request
                 elif kind == "websocket":
-                    open_ = partial(self._socket, wrapping, scope, receive, send)
+                    open_ = self._socket
             if open_ is None:
                 return wrapped(scope, receive, send)
-            return _passed(open_, wrapped, scope, receive, send)
+            return _passed(open_, wrapped, wrapping, scope, receive, send, content)
 
         return run
 
@@ -106,7 +107,7 @@ class Asgi:
         return send
 
     def _socket(
-        self, wrapping: Wrapping, scope: Scope, receive: AsgiReceive, send: AsgiSend
+        self, wrapping: Wrapping, scope: Scope, receive: AsgiReceive, send: AsgiSend, _: None
     ) -> _Passing:
         conversation = Conversation(wrapping, partial(self.called, scope), scope["headers"])
         if self.ahead:
@@ -117,13 +118,13 @@ class Asgi:
         self,
         wrapping: Wrapping,
         scope: Scope,
-        content: Content,
         receive: AsgiReceive,
         send: AsgiSend,
+        content: Content,
     ) -> _Request:
         called, headers = partial(self.called, scope), scope["headers"]
         exchange = Exchange(wrapping, content, called, routed=self.routed, headers=headers)
-        return _Request(exchange, receive, send, partial(self.sender, wrapping, scope, send))
+        return _Request(self, wrapping, scope, exchange, receive, send)
 
     def called(self, scope: Scope, template: str | None = None) -> str:
         """What the route of a request is called."""
@@ -131,16 +132,18 @@ class Asgi:
 
 
 async def _passed(
-    open_: Callable[[], _Passing],
+    open_: Callable[..., _Passing],
     wrapped: Wrapper,
+    wrapping: Wrapping,
     scope: Scope,
     receive: AsgiReceive,
     send: AsgiSend,
+    content: Content | None,
 ) -> Any:
     """Serve what may be an envelope, in the task that the application runs in."""
     passing: _Passing | None = None
     with guard:
-        passing = open_()
+        passing = open_(wrapping, scope, receive, send, content)
     if passing is None:
         return await wrapped(scope, receive, send)
     try:
@@ -155,19 +158,32 @@ async def _passed(
 class _Request:
     """A request that may be an envelope."""
 
-    __slots__ = ("_begun", "_exchange", "_receive", "_send", "_sender", "_status")
+    __slots__ = (
+        "_begun",
+        "_exchange",
+        "_receive",
+        "_scope",
+        "_send",
+        "_site",
+        "_status",
+        "_wrapping",
+    )
 
     def __init__(
         self,
+        site: Asgi,
+        wrapping: Wrapping,
+        scope: Scope,
         exchange: Exchange,
         receive: AsgiReceive,
         send: AsgiSend,
-        sender: Callable[[Event], AsgiSend],
     ) -> None:
+        self._site = site
+        self._wrapping = wrapping
+        self._scope = scope
         self._exchange = exchange
         self._receive = receive
         self._send = send
-        self._sender = sender
         self._begun = False
         self._status = 0
 
@@ -189,7 +205,7 @@ class _Request:
                 starts = self._begun = event["type"] == "http.response.start"
                 if starts:
                     self._status = event.get("status", 0)
-                    self._send = self._sender(event)
+                    self._send = self._site.sender(self._wrapping, self._scope, self._send, event)
         # As `Asgi._watched`, for all of which nothing is to be seen.
         if starts and self._exchange.delivery is not None:
             return self._start(event)
