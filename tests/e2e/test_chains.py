@@ -188,8 +188,10 @@ def _run(
     address: str | None,
     otelope_up: tuple[str, str],
     directory: Path,
-    lanes: Mapping[str, str],
+    lanes: Mapping[str, str] | None = None,
 ) -> dict[Sent, Chain]:
+    # Services in both lanes side by side.
+    lanes = lanes or dict(zip(SERVICES, cycle(LANES), strict=False))
     # Letters only: a path with digits would count as an id.
     name = "".join(random.choices(string.ascii_lowercase, k=8))
     roots = {sent: _command(sent) for sent in SENT}

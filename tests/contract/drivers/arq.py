@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 from arq import ArqRedis, Worker, create_pool, func
 from arq.connections import RedisSettings
@@ -16,6 +18,7 @@ from otelope.testing.driver import bridge, run_in_loop
 SERVERS = ("redis_server",)
 # What a job raises is kept as its result.
 _CLOSE = "aclose" if hasattr(ArqRedis, "aclose") else "close"  # renamed in redis 5.0.1
+_numbers = itertools.count()
 STYLES = {"worker": Features("redis", asynchronous=True, raises=False, headers=False)}
 
 
@@ -36,7 +39,8 @@ class Driver:
     async def send(self, *calls, positional=False):
         async with self._open() as pool:
             for call in calls:
-                named = dict(call)
+                # Of those enqueued in one millisecond, arq takes the one of the least id first.
+                named = {**call, "_job_id": f"{next(_numbers):09}-{uuid4()}"}
                 if positional:
                     first = [named.pop(name) for name in ("function", "order", "body")]
                     await pool.enqueue_job(*first, **named)
