@@ -9,7 +9,8 @@ from opentelemetry import baggage, trace
 from opentelemetry import context as otel
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, SpanContext, TraceFlags
+from opentelemetry.trace.span import TraceState
 
 
 # What `get_current` and `attach` call: one call less, each of them several times for a message.
@@ -27,6 +28,8 @@ def _keys_while_suppressed() -> frozenset[str]:
 # The keys are OpenTelemetry's secret; a context that it made knows them.
 (_SPAN,) = trace.set_span_in_context(trace.INVALID_SPAN, Context())
 (_BAGGAGE,) = baggage.set_baggage("", "", Context())
+NO_STATE = TraceState()
+_new_tuple = tuple.__new__  # of `SpanContext`, whose order other modules rely on too
 _SUPPRESSED = _keys_while_suppressed()
 _NO_MORE: dict[str, object] = {}
 
@@ -50,3 +53,14 @@ def is_suppressed(context: Context) -> bool:
 def with_span(context: Context, span: Span, more: dict[str, object] = _NO_MORE) -> Context:
     """A context in which a span is current, and *more*: one copy where `set_value` makes four."""
     return Context({**context, _SPAN: span, **more})
+
+
+def valid_context(
+    trace_id: int,
+    span_id: int,
+    is_remote: bool,  # noqa: FBT001 - as `SpanContext` has it
+    flags: TraceFlags,
+    state: TraceState,
+) -> SpanContext:
+    """A span context of ids that are valid, for 0.1 µs where `SpanContext` takes 0.2 to check."""
+    return _new_tuple(SpanContext, (trace_id, span_id, is_remote, flags, state, True))

@@ -9,10 +9,11 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 
+from otelope.core.contexts import NO_STATE, valid_context
 from otelope.core.placement import Placement
 from otelope.core.sampling import StockSampler, stock_sampler
 from otelope.core.spans import Limits, Maker, OwnSpan
-from otelope.core.tracing import NO_STATE, RANDOM, Tracing, below, valid_context
+from otelope.core.tracing import RANDOM, Tracing, below
 
 
 _SAMPLED = TraceFlags.SAMPLED

@@ -17,7 +17,7 @@ from opentelemetry.trace import SpanContext, TraceFlags, TraceState
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from otelope.core.carriers import Carrier
-from otelope.core.contexts import has_baggage, span_in
+from otelope.core.contexts import NO_STATE, has_baggage, span_in, valid_context
 from otelope.core.guard import guard
 from otelope.core.message import Message
 from otelope.model import semconv
@@ -115,16 +115,13 @@ def _span_context(traceparent: str, tracestate: str | None) -> SpanContext | Non
         found = TraceContextTextMapPropagator().extract(headers, Context())
         span_context = trace.get_current_span(found).get_span_context()
         return span_context if span_context.is_valid else None
-    trace_id, span_id, flags = parts.groups()
+    digits, span_digits, flags = parts.groups()
+    trace_id, span_id = int(digits, 16), int(span_digits, 16)
+    if not trace_id or not span_id:
+        return None
     state = _unmarked(tracestate) if tracestate else ""
-    span_context = SpanContext(
-        int(trace_id, 16),
-        int(span_id, 16),
-        True,  # noqa: FBT003 - is_remote
-        _FLAGS[int(flags, 16)],
-        TraceState.from_header([state]) if state else None,
-    )
-    return span_context if span_context.is_valid else None
+    members = TraceState.from_header([state]) if state else NO_STATE
+    return valid_context(trace_id, span_id, True, _FLAGS[int(flags, 16)], members)  # noqa: FBT003 - is_remote
 
 
 _stock_seen: TextMapPropagator | None = None
