@@ -94,7 +94,8 @@ class Asgi:
             if not begun:
                 with guard:
                     begun = event["type"] == "http.response.start"
-                    passes = self.sender(wrapping, scope, send, event)
+                    if begun:
+                        passes = self.sender(wrapping, scope, send, event)
             return passes(event)
 
         return watched
