@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from examples.running.ports import free_port
 from otelope.collector.otlp import log_rows
 from otelope.store import Server, open_store
+from otelope.store.questions import tail
 from tests.certificates import make_certificate
 from tests.cli.conftest import Lines, Program, environment, program
 from tests.cli.story import export_request, order, process_request, walk
@@ -37,6 +38,9 @@ def guarded(tmp_path_factory) -> Iterator[ClickHouse]:
             for request in (export_request(walk(order())), recent_process()):
                 rows = log_rows(ExportLogsServiceRequest.FromString(request))
                 store.ingest(rows.table, rows.data, "")
+            # What was stored a moment ago may yet be preceded by something.
+            while not any(item["type"] == "PaymentCaptured" for item in tail(store).items):
+                time.sleep(0.05)
         yield server
 
 
