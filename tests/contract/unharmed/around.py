@@ -336,6 +336,8 @@ def tornado_application(around):
 def sanic_application(around):
     tasks = []
     made = sanic.Sanic(f"shop{uuid.uuid4().hex}", configure_logging=False)
+    # Of what is too large, by default from 1 MiB on, a client may hear why or not: it still sends.
+    made.config.WEBSOCKET_MAX_SIZE = 4 << 20
 
     @made.post("/background")
     async def background(request):
