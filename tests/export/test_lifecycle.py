@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 
+from tests.export.ends import Ends
 from tests.export.programs import UNTOLD_FORK, ended
 
 
@@ -19,7 +20,8 @@ from otelope.export.lifecycle import Lifecycle
 from otelope.export.pipeline import Pipeline
 from tests.export.made import envelope_record, kind
 
-settings = Settings(export_interval=float(os.environ.get("INTERVAL", "600")), shutdown_timeout=5.0)
+interval = float(os.environ.get("OTELOPE_EXPORT_INTERVAL", "600"))
+settings = Settings(export_interval=interval, shutdown_timeout=5.0)
 pipeline = Pipeline.of_records(settings, lambda: {"service.name": "child"}, kind, dict)
 lifecycle = Lifecycle(pipeline, settings.shutdown_timeout)
 lifecycle.install()
@@ -27,6 +29,11 @@ lifecycle.install()
 def put(count):
     for _ in range(count):
         pipeline(envelope_record())
+
+def stored():
+    return pipeline.counters.stored
+
+flush = pipeline.flush
 """
 
 
@@ -34,6 +41,13 @@ def put(count):
 def run(run_program):
     """Runs a program that puts records; they wait 600 s unless the end of it flushes them."""
     return partial(run_program, PREAMBLE)
+
+
+class TestRecords(Ends):
+    """A pipeline of records."""
+
+    def arrived(self, collector):
+        return len(set(collector.ids))
 
 
 def test_the_end_of_the_program_loses_none(collector, run):
@@ -59,38 +73,6 @@ def test_what_the_hosts_own_atexit_functions_record_is_delivered(collector, run)
     code, _, _ = ended(run("put(1); atexit.register(put, 10)"))
     assert code == 0
     assert len(set(collector.ids)) == 11
-
-
-def test_sigterm_loses_none_and_still_kills(collector, run):
-    child = run("put(1000); print('ready', flush=True); signal.pause()")
-    assert child.stdout.readline() == "ready\n"
-    child.send_signal(signal.SIGTERM)
-    code, _, _ = ended(child)
-    assert code == -signal.SIGTERM
-    assert len(set(collector.ids)) == 1000
-
-
-def test_sigterm_while_records_are_put_loses_none_and_does_not_hang(collector, run):
-    # The handler interrupts `put` at any point, also where it holds its lock.
-    child = run(
-        """
-        print("ready", flush=True)
-        while True:
-            put(10)
-            sys.stdout.write("10\\n")
-            sys.stdout.flush()
-        """,
-        INTERVAL="0.01",
-        # Coverage 7.16 holds a lock while it notes a line: interrupted there, no thread goes on.
-        COVERAGE_PROCESS_CONFIG="",
-    )
-    for _ in range(20):
-        child.stdout.readline()
-    child.send_signal(signal.SIGTERM)
-    code, out, err = ended(child)
-    assert code == -signal.SIGTERM
-    assert err == ""
-    assert len(set(collector.ids)) >= 190 + out.count("10") * 10
 
 
 def test_a_sigterm_handler_of_the_host_stays_its_own(collector, run):
@@ -196,69 +178,6 @@ def test_a_forked_child_delivers_its_own_and_the_parent_its_own(collector, run):
     assert {r.body.string_value != "" for r in collector.named("otelope.process")} == {True}
 
 
-def test_forks_while_other_threads_put_and_send_do_not_hang(collector, run):
-    code, out, err = ended(
-        run(
-            """
-            running = True
-            breath = threading.Event()
-            def busy():
-                while running:
-                    put(5)
-                    breath.wait(0.001)  # not more than a queue holds
-            threads = [threading.Thread(target=busy) for _ in range(2)]
-            for thread in threads:
-                thread.start()
-            codes = []
-            for _ in range(10):
-                child = os.fork()
-                if not child:
-                    running = False
-                    put(10)
-                    done = pipeline.flush(10)
-                    os._exit(0 if done and pipeline.counters.stored == 10 else 1)
-                codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-            running = False
-            for thread in threads:
-                thread.join()
-            pipeline.flush(10)
-            print(codes.count(0), pipeline.counters.stored)
-            """,
-            INTERVAL="0.01",
-            # Not measured: coverage 7.16 takes a lock before `_exit` that a thread of the parent
-            # may have held at the fork.
-            COVERAGE_PROCESS_CONFIG="",
-        ),
-        timeout=60,
-    )
-    children, stored = map(int, out.split())
-    assert (code, err, children) == (0, "", 10)
-    assert len(set(collector.ids)) == stored + 100
-
-
-def test_a_forked_child_that_skips_its_exit_functions_loses_none(collector, run):
-    code, _, err = ended(
-        run(
-            """
-            def of(child):
-                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-            child = os.fork()
-            if not child:
-                put(100)
-                grandchild = os.fork()
-                if not grandchild:
-                    put(10)
-                    os._exit(4)
-                os._exit(3 if of(grandchild) == 4 else 1)
-            sys.exit(of(child))
-            """
-        )
-    )
-    assert (code, err) == (3, "")
-    assert len(set(collector.ids)) == 110
-
-
 def test_a_child_whose_fork_told_python_nothing_loses_none(collector, run_program):
     code, _, err = ended(
         run_program(
@@ -281,24 +200,6 @@ def test_a_child_whose_fork_told_python_nothing_loses_none(collector, run_progra
     )
     assert (code, err) == (0, "")
     assert len(collector.ids) == len(set(collector.ids)) == 250
-
-
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_multiprocessing_child_loses_none(collector, run, method):
-    code, _, err = ended(
-        run(
-            f"""
-            if __name__ == "__main__":
-                put(5)
-                child = multiprocessing.get_context("{method}").Process(target=put, args=(100,))
-                child.start()
-                child.join()
-                sys.exit(child.exitcode)
-            """
-        )
-    )
-    assert (code, err) == (0, "")
-    assert len(set(collector.ids)) == 105
 
 
 def test_a_worker_of_a_multiprocessing_pool_that_is_terminated_loses_none(collector, run):
@@ -360,24 +261,6 @@ def test_a_collector_that_hangs_does_not_hold_the_exit_up(collector, run):
     assert "10 records could not be delivered" in err
 
 
-def test_no_thread_at_the_end_of_the_interpreter(collector, run):
-    # Python 3.12 and later start none there; the same refusal is brought about here.
-    code, _, err = ended(
-        run(
-            """
-            def refuse(self):
-                raise RuntimeError("can't create new thread at interpreter shutdown")
-            def late():
-                threading.Thread.start = refuse
-                put(10)
-            atexit.register(late)
-            """
-        )
-    )
-    assert (code, err) == (0, "")
-    assert len(set(collector.ids)) == 10
-
-
 def test_no_further_thread_at_the_end_of_the_interpreter(collector, run):
     # As before, but the exporter's own thread runs already and only the sending ones are missing.
     code, _, err = ended(
@@ -415,3 +298,26 @@ def test_uninstall_gives_everything_back(run):
 def test_after_uninstall_nothing_is_flushed_at_the_end(collector, run):
     ended(run("lifecycle.uninstall(); put(1)"))
     assert collector.ids == []
+
+
+def test_a_forked_child_that_skips_its_exit_functions_loses_none(collector, run):
+    code, _, err = ended(
+        run(
+            """
+            def of(child):
+                return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+            child = os.fork()
+            if not child:
+                put(100)
+                grandchild = os.fork()
+                if not grandchild:
+                    put(10)
+                    os._exit(4)
+                os._exit(3 if of(grandchild) == 4 else 1)
+            sys.exit(of(child))
+            """
+        )
+    )
+    assert (code, err) == (3, "")
+    assert len(set(collector.ids)) == 110
