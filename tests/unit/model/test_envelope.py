@@ -55,6 +55,13 @@ def test_what_can_be_read(timestamp: Any, expected: float) -> None:
     assert milliseconds(timestamp) == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.parametrize("kind", [int, float])
+def test_a_number_of_a_subclass_is_one(kind: type) -> None:
+    timestamp = type("Milliseconds", (kind,), {})(NOW)
+
+    assert milliseconds(timestamp) == NOW
+
+
 @pytest.mark.parametrize(
     "timestamp",
     [
