@@ -85,6 +85,8 @@ class Parts:
         )
         self._lifecycle = Lifecycle(self, self.settings.shutdown_timeout)
         self._lifecycle.install()
+        for pipeline in self._pipelines:
+            pipeline.resume()
 
     def put(self, adapter: Adapter) -> list[str]:
         """Put an adapter's wrappers in place; why, for those that could not be."""

@@ -20,8 +20,7 @@ from otelope.export.lifecycle import Lifecycle
 from otelope.export.pipeline import Pipeline
 from tests.export.made import envelope_record, kind
 
-interval = float(os.environ.get("OTELOPE_EXPORT_INTERVAL", "600"))
-settings = Settings(export_interval=interval, shutdown_timeout=5.0)
+settings = Settings.from_environment({"OTELOPE_EXPORT_INTERVAL": "600", **os.environ})
 pipeline = Pipeline.of_records(settings, lambda: {"service.name": "child"}, kind, dict)
 lifecycle = Lifecycle(pipeline, settings.shutdown_timeout)
 lifecycle.install()

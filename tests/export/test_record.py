@@ -352,7 +352,7 @@ def test_a_request_is_what_opentelemetry_reads(resource, count):
         count // 5
     )
     request = ExportLogsServiceRequest.FromString(
-        Request(resource, "1.0")([entry(message) for message in messages])
+        Request.of_process(resource, "1.0")([entry(message) for message in messages])
     )
     (logs,) = request.resource_logs
     assert {pair.key: plain(pair.value) for pair in logs.resource.attributes} == resource

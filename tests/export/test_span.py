@@ -153,7 +153,9 @@ def test_text_that_utf8_cannot_hold_costs_one_sign():
 
 def test_the_request_is_opentelemetrys():
     spans = [ended_span(), ended_span()]
-    request = Request({"service.name": "shop"}, "1.2.3")([entry(encoded_span(s)) for s in spans])
+    request = Request.of_process({"service.name": "shop"}, "1.2.3")(
+        [entry(encoded_span(s)) for s in spans]
+    )
     read = ExportTraceServiceRequest.FromString(request)
     assert read.SerializeToString() == request
     (resource,) = read.resource_spans

@@ -13,11 +13,13 @@ from typing import Any, Literal, get_args
 Traces = Literal["tree", "links", "join"]
 Contracts = Literal["report", "strict"]
 Lane = Literal["compat", "fast"]
+Durable = Literal["on-failure", "write-ahead"]
 
 _CHOICES = {
     "traces": get_args(Traces),
     "contracts": get_args(Contracts),
     "lane": get_args(Lane),
+    "durable": get_args(Durable),
 }
 
 _logger = logging.getLogger("otelope")
@@ -85,6 +87,24 @@ class Settings:
         "OTELOPE_EXPORT_INTERVAL",
         "Seconds a record or span waits at most for a batch to fill.",
     )
+    spool_dir: str = _setting(
+        "",
+        "OTELOPE_SPOOL_DIR",
+        "Directory on disk for what cannot be delivered; processes may share it, and one that "
+        "starts delivers what others left. Unset: it waits in memory.",
+    )
+    spool_bytes: int = _setting(
+        1_073_741_824,
+        "OTELOPE_SPOOL_BYTES",
+        "What `OTELOPE_SPOOL_DIR` may take for records, and in the fast lane as much for spans; "
+        "beyond it they wait in memory.",
+    )
+    durable: Durable = _setting(
+        "on-failure",
+        "OTELOPE_DURABLE",
+        "`on-failure`: to `OTELOPE_SPOOL_DIR` goes what cannot be delivered; `write-ahead`: every "
+        "record, before the send or the handling that it tells of returns.",
+    )
     shutdown_timeout: float = _setting(
         5.0, "OTELOPE_SHUTDOWN_TIMEOUT", "Seconds that the end of the process may wait for export."
     )
@@ -117,6 +137,8 @@ def _read(name: str, text: str, default: object) -> object:
         if any(len(pair) != 2 or not all(pair) for pair in pairs):  # noqa: PLR2004 - name=name
             raise ValueError(f"{text!r} is not of the form field=name,field=name")
         return tuple(pairs)
+    if isinstance(default, str):
+        return text
     if isinstance(default, tuple):
         return tuple(part for item in text.split(",") if (part := item.strip()))
     if isinstance(default, int):

@@ -74,6 +74,21 @@ class Queue(Generic[Item]):
         """Refuse whatever comes from now on."""
         self._capacity = 0
 
+    def settle(self, last: int, at_risk: set[int]) -> None:
+        """
+        Learn what need not be remembered; called by the exporter's thread.
+
+        Args:
+            last: The number of the batch that has, or will have, what was taken last.
+            at_risk: Those of the batches that are neither stored, dropped nor safe.
+        """
+
+    def leave(self) -> None:
+        """Leave what is still remembered to another process; called by the exporter's thread."""
+
+    def after_fork_in_child(self) -> None:
+        """Leave everything to the parent."""
+
     @property
     def bytes(self) -> int:
         """The memory in use, by the weights of what is queued or being sent."""
@@ -114,44 +129,81 @@ class Batch(NamedTuple):
         number: In the order of encoding; what a durable backlog kept of an earlier process has
             negative numbers.
         internal: Our own word about the process: sent, but neither counted nor kept.
-        spooled: It comes from a durable backlog.
+        safe: It survives this process.
+        request: What wraps them, where that is another process's; None: this one's.
     """
 
     entries: list[bytes]
     weight: int
     number: int
     internal: bool = False
-    spooled: bool = False
+    safe: bool = False
+    request: Callable[[list[bytes]], bytes] | None = None
 
 
 class Backlog(Protocol):
     """
     Where batches wait that could not be sent; used by the exporter's thread only.
 
-    This is where a spool on disk takes the place of memory.
+    In memory, or in a spool on disk (`otelope.export.spool.Spool`).
     """
 
-    durable: bool
-    """Whether what is kept survives this process. Then it counts as spooled, weighs nothing in
-    memory, and during an outage everything queued is moved here."""
+    @property
+    def durable(self) -> bool:
+        """Whether what it is given now will survive this process."""
+
+    @property
+    def where(self) -> str:
+        """Where items wait, and up to what, for people."""
+
+    spooled: int
+    """How many items it holds that survive this process."""
+    adopted: int
+    """How many it handed out that an earlier process left."""
+    lost: int
+    """How many it held that could not be read again."""
+    due: float
+    """When to call `next` even if nothing is known to wait, by `time.monotonic`."""
 
     def __len__(self) -> int:
-        """How many batches it holds."""
+        """How many batches it holds that are not handed out."""
 
-    def keep(self, batch: Batch) -> None:
-        """Take a batch in; in place of the one of the same number, if that was handed out."""
+    def keep(self, batch: Batch) -> Batch:
+        """
+        Take a batch in; in place of the one of the same number, if that was handed out.
+
+        Returns:
+            The batch as it waits: safe and without a weight if it left memory, and under the
+            number of another if it waits together with that.
+        """
+
+    def copy(self, batch: Batch) -> None:
+        """Keep what is on its way, should the process end before it is known to have arrived."""
 
     def next(self) -> Batch | None:
-        """Hand out the oldest batch, to be tried again; then `keep` or `forget` is called."""
+        """
+        Hand out the oldest batch, to be tried again; then `keep` or `forget` is called.
+
+        One without entries could not be read again: it is gone.
+        """
 
     def forget(self, batch: Batch) -> None:
         """All of it arrived or was refused for good. Asked for any batch, also one never kept."""
+
+    def close(self) -> None:
+        """Leave what is still there to another process."""
+
+    def after_fork_in_child(self) -> None:
+        """Leave everything to the parent."""
 
 
 class MemoryBacklog:
     """Keeps batches in memory, inside the queue's bound, until they are delivered."""
 
     durable = False
+    where = "in memory, up to OTELOPE_QUEUE_BYTES"
+    spooled = adopted = lost = 0
+    due = math.inf
 
     def __init__(self) -> None:
         self._batches: dict[int, Batch] = {}
@@ -159,9 +211,13 @@ class MemoryBacklog:
     def __len__(self) -> int:
         return len(self._batches)
 
-    def keep(self, batch: Batch) -> None:
+    def keep(self, batch: Batch) -> Batch:
         """Take a batch in; there are as many as were on their way at once, at most."""
         self._batches[batch.number] = batch
+        return batch
+
+    def copy(self, batch: Batch) -> None:
+        """Nothing to do: it is in memory."""
 
     def next(self) -> Batch | None:
         """Hand out the oldest batch."""
@@ -169,6 +225,12 @@ class MemoryBacklog:
 
     def forget(self, batch: Batch) -> None:
         """Nothing to do: it left with `next`."""
+
+    def close(self) -> None:
+        """Nothing to do: it ends with the process."""
+
+    def after_fork_in_child(self) -> None:
+        """Nothing to do: it is the parent's exporter's."""
 
 
 class Batcher(Generic[Item]):

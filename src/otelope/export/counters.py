@@ -19,10 +19,11 @@ class Counters(NamedTuple):
     What became of the records of this process, or of its spans.
 
     Args:
-        seen: Handed in.
+        seen: Handed in, and taken over from the spool of processes that ended.
         stored: Acknowledged by the collector.
         spooled: Safe on this machine, not yet acknowledged.
-        dropped: Given up: queue full, not encodable, or refused by the collector.
+        dropped: Given up: queue full, not encodable, refused by the collector, or no longer
+            readable in the spool.
     """
 
     seen: int = 0

@@ -13,8 +13,9 @@ import math
 import threading
 import time
 
+from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Generic
+from typing import Any, Generic
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
@@ -40,20 +41,25 @@ class Exporter(Generic[Item]):
     Args:
         job: What it works with.
         backlog: Where batches wait that could not be sent.
+        queue: Makes what items are put into.
     """
 
-    def __init__(self, job: Job[Item], backlog: Backlog) -> None:
-        self.queue = Queue(job.capacity, self.wake, job.weigh)
+    def __init__(
+        self, job: Job[Item], backlog: Backlog, queue: type[Queue[Item]] | partial[Any] = Queue
+    ) -> None:
+        self.queue: Queue[Item] = queue(job.capacity, self.wake, job.weigh)
+        self.backlog = backlog
         self.delivery = Delivery()
-        self.outage = Outage(job.target, job.signal.items)
+        self.outage = Outage(job.target, job.signal.items, backlog.where)
         self.senders = Senders(job.connect, job.wrap, self._receive)
         self._job = job
-        self._backlog = backlog
+        # More than this waits: the collector does not keep up, and new items may soon be refused.
+        self._pressing = job.capacity // 2
         self._batcher = Batcher(self.queue, job.encode, job.signal, self.delivery.drop)
         self._inbox: SimpleQueue[Flush | Attempt | None] = SimpleQueue()
         self._starting = threading.Lock()
-        self._sending: set[int] = set()
-        self._kept: set[int] = set()
+        self._sending: dict[int, Batch] = {}
+        self._kept: dict[int, bool] = {}
         self._flushes = Flushes()
         self._due = math.inf
         self._status_due = -math.inf
@@ -61,6 +67,11 @@ class Exporter(Generic[Item]):
         self._last_word: int | None = None
         self._refusal_reported = False
         self._closed = False
+
+    @property
+    def dropped(self) -> int:
+        """How many items were accepted, and given up all the same."""
+        return self.delivery.dropped + self.backlog.lost
 
     def flush(self, timeout: float, *, closing: bool = False) -> bool:
         """
@@ -90,7 +101,7 @@ class Exporter(Generic[Item]):
         """Begin to deliver everything accepted so far; None where nobody will."""
         if not self.queue.accepted or self._closed:
             return None
-        request = Flush(self.queue.accepted, self.delivery.dropped, closing=closing)
+        request = Flush(self.queue.accepted, self.dropped, closing=closing)
         self._inbox.put(request)
         if self._closed:  # meanwhile: nobody reads it any more
             return None
@@ -102,6 +113,11 @@ class Exporter(Generic[Item]):
         self._closed = True
         self._inbox.put(None)
         self.senders.stop()
+
+    def leave(self) -> None:
+        """Let go of what is the parent's, in a forked child."""
+        self.backlog.after_fork_in_child()
+        self.queue.after_fork_in_child()
 
     def wake(self) -> None:
         """Let the thread look at the queue, and start it if need be."""
@@ -143,6 +159,11 @@ class Exporter(Generic[Item]):
                 with guard:
                     self._take(message)
         self._flushes.dismiss()
+        if self._closed:
+            with guard:
+                self._settle_queue()
+                self.queue.leave()
+                self.backlog.close()
 
     def _take(self, message: Flush | Attempt | None) -> None:
         if isinstance(message, Attempt):
@@ -158,14 +179,13 @@ class Exporter(Generic[Item]):
         elif self._due == math.inf:
             self._due = now + self._job.interval
         while now >= self.outage.until and self._may_send():
-            batch = self._backlog.next() or self._filled(now)
+            batch = self.backlog.next() or self._filled(now)
             if batch is None:
                 break
-            self._kept.discard(batch.number)
-            self._send(batch)
-        if self.outage and self._backlog.durable:
-            while (batch := self._filled(now)) is not None:
-                self._keep(batch)
+            self._kept.pop(batch.number, None)
+            if batch.entries:
+                self._send(batch)
+        self._save(now)
         if self._status_wanted() and now >= self._status_due:
             self._report()
         if self.queue.refused and not self._refusal_reported:
@@ -177,6 +197,17 @@ class Exporter(Generic[Item]):
                 self._job.target,
                 self._job.signal.items,
             )
+
+    def _save(self, now: float) -> None:
+        """Let a durable backlog have what may be lost if it stays in memory."""
+        ends = bool(self.outage) or self._flushes.closing
+        if ends:
+            for sent in self._sending.values():
+                if not sent.internal:
+                    self.backlog.copy(sent)
+        if ends or self.queue.waiting > self._pressing:
+            while self.backlog.durable and (batch := self._filled(now)) is not None:
+                self._keep(batch)
 
     def _may_send(self) -> bool:
         # During an outage one batch at a time asks whether it is over.
@@ -193,7 +224,7 @@ class Exporter(Generic[Item]):
 
     def _send(self, batch: Batch) -> None:
         busy = len(self._sending)
-        self._sending.add(batch.number)
+        self._sending[batch.number] = batch
         self.senders.send(batch, busy)
 
     def _status_wanted(self) -> bool:
@@ -206,7 +237,7 @@ class Exporter(Generic[Item]):
 
     def _counts(self) -> tuple[int, ...]:
         queue, delivery = self.queue, self.delivery
-        return queue.accepted, queue.refused, delivery.stored, delivery.dropped
+        return queue.accepted, queue.refused, delivery.stored, self.dropped
 
     def _report(self) -> int | None:
         """Send what the process says of itself; the number of the batch."""
@@ -220,14 +251,12 @@ class Exporter(Generic[Item]):
 
     def _settle(self, done: Attempt) -> None:
         batch = done.batch
-        self._sending.discard(batch.number)
+        del self._sending[batch.number]
         self.outage.learn(done, hurried=bool(self._flushes))
         if batch.internal:
             return
         self.delivery.stored += done.stored
         self.delivery.dropped += done.dropped
-        if batch.spooled:
-            self.delivery.spooled -= len(batch.entries)
         if done.dropped:
             _logger.error(
                 "%s refused %d of %d %s for good (%s); they are dropped, the others are not.",
@@ -240,26 +269,27 @@ class Exporter(Generic[Item]):
         remaining = batch.weight * len(done.remaining) // len(batch.entries)
         self.queue.release(batch.weight - remaining)
         if done.remaining:
-            self._keep(Batch(done.remaining, remaining, batch.number))
+            self._keep(batch._replace(entries=done.remaining, weight=remaining))
         else:
-            self._backlog.forget(batch)
+            self.backlog.forget(batch)
 
     def _keep(self, batch: Batch) -> None:
-        self._kept.add(batch.number)
-        if self._backlog.durable:
-            self.queue.release(batch.weight)
-            self.delivery.spooled += len(batch.entries)
-            batch = Batch(batch.entries, 0, batch.number, spooled=True)
-        self._backlog.keep(batch)
+        kept = self.backlog.keep(batch)
+        self._kept[kept.number] = kept.safe
+        self.queue.release(batch.weight - kept.weight)
 
     def _pause(self, deadline: float) -> float:
         """How long nothing is to be done unless a message comes; infinity: for ever."""
         moment = deadline
         empty = self._batcher.empty
-        if not self._may_send():
-            self.queue.wake_at(math.inf)  # an attempt will come back, which wakes us
-        elif self.outage and not self._backlog.durable:
-            pending = not empty or len(self._backlog) > 0
+        durable = self.backlog.durable
+        if not self._may_send() and not (self.outage and durable):
+            # An attempt will come back, which wakes us.
+            self.queue.wake_at(self._pressing if durable else math.inf)
+            if durable and self.queue.waiting > self._pressing:
+                return 0
+        elif self.outage and not durable:
+            pending = not empty or len(self.backlog) > 0
             self.queue.wake_at(math.inf if pending else 0)
             if pending or not self._batcher.empty:
                 moment = min(moment, self.outage.until)
@@ -271,24 +301,39 @@ class Exporter(Generic[Item]):
             if self._due == math.inf and not self._batcher.empty:
                 return 0
             moment = min(moment, self._due)
-            if len(self._backlog):
-                moment = min(moment, self.outage.until)
+            if self._may_send():
+                waits = -math.inf if len(self.backlog) else self.backlog.due
+                moment = min(moment, max(waits, self.outage.until))
         if self._status_wanted():
             moment = min(moment, self._status_due)
         return max(0.0, moment - time.monotonic())
 
     def _answer(self) -> None:
         """Tell those who flush that it is done, and end when one of them closes."""
-        self._flushes.fence(self.queue.taken, self._batcher.last + self._batcher.cut)
-        safe = self._flushes.closing and self._backlog.durable
-        for flush in self._flushes.settled(self._sending if safe else self._sending | self._kept):
+        self._settle_queue()
+        self._flushes.fence(self.queue.taken, self._last)
+        outstanding = self._at_risk if self._flushes.closing else {*self._sending, *self._kept}
+        for flush in self._flushes.settled(outstanding):
             if flush.closing:
                 if self._last_word is None and not self.outage:
                     self._last_word = self._report()
                 if self._last_word in self._sending:
                     continue
                 self._closed = True
-            delivered = not self._kept and self.delivery.dropped == flush.dropped
+            delivered = not self._kept and self.dropped == flush.dropped
             self._flushes.answer(flush, delivered=delivered)
         if self._closed:
             self.senders.stop()
+
+    @property
+    def _last(self) -> int:
+        """The number of the batch that has, or will have, what was taken last."""
+        return self._batcher.last + self._batcher.cut
+
+    @property
+    def _at_risk(self) -> set[int]:
+        """The batches that this process has to deliver: no other would find them."""
+        return {*self._sending, *(number for number, safe in self._kept.items() if not safe)}
+
+    def _settle_queue(self) -> None:
+        self.queue.settle(self._last, self._at_risk)

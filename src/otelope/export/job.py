@@ -47,7 +47,6 @@ class Delivery:
 
     def __init__(self) -> None:
         self.stored = 0
-        self.spooled = 0
         self.dropped = 0
 
     def drop(self, count: int) -> None:

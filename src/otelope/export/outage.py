@@ -24,13 +24,15 @@ class Outage:
     Args:
         target: Where items go, for messages to people.
         items: What they are called there.
+        where: Where they wait, likewise.
     """
 
-    def __init__(self, target: str, items: str) -> None:
+    def __init__(self, target: str, items: str, where: str) -> None:
         self.until = -math.inf
         self.reason: str | None = None
         self._target = target
         self._items = items
+        self._where = where
         self._failures = 0
         self._asked_for = False
 
@@ -59,12 +61,13 @@ class Outage:
     def _goes_on(self, reason: str, asked_for: float | None, *, hurried: bool) -> None:
         if not self._failures:
             _logger.warning(
-                "%s cannot be delivered to %s (%s). They are kept, up to OTELOPE_QUEUE_BYTES,"
+                "%s cannot be delivered to %s (%s). They are kept %s,"
                 " and sent again. Is a collector listening there? OTEL_EXPORTER_OTLP_ENDPOINT "
                 "says where they go; `otelope up` starts a collector.",
                 self._items.capitalize(),
                 self._target,
                 reason,
+                self._where,
             )
         self.reason = reason
         now = time.monotonic()

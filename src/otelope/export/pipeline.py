@@ -8,7 +8,9 @@ import threading
 import time
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
 from otelope.core.guard import guard
@@ -56,7 +58,9 @@ class Pipeline(Generic[Item]):
         resource: The resource's attributes; asked once, in the exporter's thread.
         status: What the process says of itself in a record of its own, plain data; None: nothing,
             as where the items are no records.
-        backlog: Makes the place where batches wait that could not be sent; once per process.
+        ahead: Whether an item is on disk when it is taken, where the settings name a directory.
+        backlog: Makes the place where batches wait that could not be sent, once per process; by
+            default the settings say where that is.
         connect: Opens the transport; by default the one the environment names.
     """
 
@@ -69,7 +73,8 @@ class Pipeline(Generic[Item]):
         resource: Callable[[], Mapping[str, Any]],
         status: Callable[[], Mapping[str, Any]] | None = None,
         *,
-        backlog: Callable[[], Backlog] = MemoryBacklog,
+        ahead: bool = False,
+        backlog: Callable[[], Backlog] | None = None,
         connect: Callable[[], Transport] | None = None,
     ) -> None:
         self._settings = settings
@@ -77,7 +82,9 @@ class Pipeline(Generic[Item]):
         self._weigh = weigh
         self._resource = resource
         self._status = status
-        self._backlog = backlog
+        self._spool = self._spool_of(settings, signal, ahead=ahead)
+        self._ahead = ahead
+        self._backlog = backlog or self._new_backlog
         self._encode = encode
         self._destination = destination(signal=signal)
         self._connect = connect or (lambda: open_transport(self._destination))
@@ -98,6 +105,7 @@ class Pipeline(Generic[Item]):
     ) -> Pipeline[Record]:
         """A pipeline of records; *kind* as for `otelope.export.record.Encoder`."""
         encode = Encoder(kind)
+        options["ahead"] = settings.durable == "write-ahead"
         return Pipeline(settings, LOGS, encode, weight_of_record, resource, status, **options)
 
     @staticmethod
@@ -110,7 +118,7 @@ class Pipeline(Generic[Item]):
         return Pipeline(settings, TRACES, encoded_span, weight_of_span, resource, **options)
 
     def __call__(self, item: Item) -> None:
-        """Take an item: counts it at least, never blocks on I/O."""
+        """Take an item: counts it at least; never blocks on I/O, but for the disk if ahead."""
         if os.getpid() != self._pid:
             self._notice_fork()
         self._put(item)
@@ -136,6 +144,11 @@ class Pipeline(Generic[Item]):
             self._notice_fork()
         return self._exporter.flush(timeout)
 
+    def resume(self) -> None:
+        """Begin to deliver what ended processes left on disk, if they did."""
+        if self._spool is not None and any(self._spool.iterdir()):
+            self._exporter.wake()
+
     def hurry(self) -> None:
         """Begin to deliver what is queued, without waiting for it."""
         if os.getpid() != self._pid:
@@ -156,6 +169,13 @@ class Pipeline(Generic[Item]):
         exporter.queue.close()
         exporter.abandon()
         counters = self._count()
+        if counters.spooled:
+            _logger.warning(
+                "%d %s wait %s: another process of this program, or the next, delivers them.",
+                counters.spooled,
+                self._signal.items,
+                exporter.backlog.where,
+            )
         lost = counters.seen - counters.stored - counters.spooled - counters.dropped
         if lost and not delivered:
             _logger.error(
@@ -199,6 +219,7 @@ class Pipeline(Generic[Item]):
         """Start anew: what was queued is the parent's to deliver."""
         self._held.clear()
         _inherited.append(self._exporter)
+        self._exporter.leave()
         self._exporter = self._new_exporter()
         self._put = self._exporter.queue.put
         self._pid = os.getpid()
@@ -222,7 +243,37 @@ class Pipeline(Generic[Item]):
             interval=self._settings.export_interval,
             capacity=self._settings.queue_bytes,
         )
-        return Exporter(job, self._backlog())
+        backlog = self._backlog()
+        if self._spool is None or not self._ahead:
+            return Exporter(job, backlog)
+        from otelope.export.write_ahead import WriteAhead, accepts_messages  # noqa: PLC0415 - above
+
+        job = accepts_messages(job)
+        return Exporter(
+            job, backlog, partial(WriteAhead, encode=job.encode, wrap=self._wrap, root=self._spool)
+        )
+
+    def _new_backlog(self) -> Backlog:
+        if self._spool is None:
+            return MemoryBacklog()
+        from otelope.export.spool import Spool  # noqa: PLC0415 - 3 ms, for those who want it
+
+        return Spool(self._spool, self._settings.spool_bytes, self._signal, self._wrap)
+
+    @staticmethod
+    def _spool_of(settings: Settings, signal: Signal, *, ahead: bool) -> Path | None:
+        if settings.spool_dir:
+            from otelope.export.segments import usable  # noqa: PLC0415 - as in `_new_backlog`
+
+            # Absolute: a daemon may change its directory.
+            root = Path(settings.spool_dir).expanduser().absolute() / signal.path.split("/")[-1]
+            return root if usable(root) else None
+        if ahead:
+            _logger.error(
+                "OTELOPE_DURABLE=write-ahead has no effect without a directory: set "
+                "OTELOPE_SPOOL_DIR. Until then records wait in memory."
+            )
+        return None
 
     def _connected(self) -> Transport:
         observe(self, self._count, self._signal)
@@ -235,15 +286,20 @@ class Pipeline(Generic[Item]):
         return self._request(entries)
 
     def _count(self) -> Counters:
-        queue, delivery = self._exporter.queue, self._exporter.delivery
-        dropped = queue.refused + delivery.dropped
-        return Counters(queue.accepted + queue.refused, delivery.stored, delivery.spooled, dropped)
+        exporter = self._exporter
+        queue, backlog = exporter.queue, exporter.backlog
+        return Counters(
+            seen=queue.accepted + queue.refused + backlog.adopted,
+            stored=exporter.delivery.stored,
+            spooled=backlog.spooled,
+            dropped=queue.refused + exporter.dropped,
+        )
 
     def _new_request(self) -> Request:
         resource: Mapping[str, Any] = {semconv.SERVICE_NAME: "unknown_service"}
         with guard:
             resource = self._resource()
-        return Request(resource, _version())
+        return Request.of_process(resource, _version())
 
     def _process_record(self) -> bytes:
         state: dict[str, Any] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -75,27 +75,37 @@ def key_value(key: str, value: Any) -> bytes:
     return delimited(1, utf8(key)) + delimited(2, any_value(value))
 
 
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes, int]]:
+    """
+    The fields of a message one by one: the number, the value, and where the next begins.
+
+    Raises:
+        ValueError: It is no protobuf message, or holds a kind of field we do not read.
+    """
+    at = 0
+    while at < len(message):
+        tag, at = _read_varint(message, at)
+        value: int | bytes
+        if tag & 7 == _VARINT:
+            value, at = _read_varint(message, at)
+        elif tag & 7 == _BYTES:
+            size, at = _read_varint(message, at)
+            if at + size > len(message):
+                raise ValueError("a protobuf field is cut off")
+            value, at = message[at : at + size], at + size
+        else:
+            raise ValueError(f"a protobuf field has the unexpected wire type {tag & 7}")
+        yield tag >> 3, value, at
+
+
 def read_fields(message: bytes) -> dict[int, int | bytes]:
     """
     The fields of a message by number, the last one where a field is repeated.
 
     Raises:
-        ValueError: It is no protobuf message, or holds a kind of field we do not read.
+        ValueError: As `fields`.
     """
-    read: dict[int, int | bytes] = {}
-    at = 0
-    while at < len(message):
-        tag, at = _read_varint(message, at)
-        if tag & 7 == _VARINT:
-            read[tag >> 3], at = _read_varint(message, at)
-        elif tag & 7 == _BYTES:
-            size, at = _read_varint(message, at)
-            if at + size > len(message):
-                raise ValueError("a protobuf field is cut off")
-            read[tag >> 3], at = message[at : at + size], at + size
-        else:
-            raise ValueError(f"a protobuf field has the unexpected wire type {tag & 7}")
-    return read
+    return {number: value for number, value, _ in fields(message)}
 
 
 def _read_varint(message: bytes, at: int) -> tuple[int, int]:

@@ -6,11 +6,17 @@ What stands around log records and around spans has the same field numbers in bo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from otelope.export.protobuf import delimited, key_value, varint
+from otelope.export.protobuf import delimited, fields, key_value, read_fields, varint
 from otelope.model import semconv
+
+
+# Of `ResourceLogs` and `ScopeLogs`, or `ResourceSpans` and `ScopeSpans`.
+_RESOURCE, _OF_SCOPE = 1, 2
+_SCOPE, _ENTRY, _SCHEMA = 1, 2, 3
 
 
 def entry(message: bytes) -> bytes:
@@ -26,16 +32,21 @@ class Request:
     Wraps entries into a request; everything constant is encoded once.
 
     Args:
-        resource: The resource's attributes.
-        version: Of otelope, for the instrumentation scope.
+        resource, scope: The messages of these names.
+        schema: The URL that scope and entries follow.
     """
 
-    def __init__(self, resource: Mapping[str, Any], version: str) -> None:
+    def __init__(self, resource: bytes, scope: bytes, schema: bytes) -> None:
+        self._resource = delimited(_RESOURCE, resource)
+        self._scope = delimited(_SCOPE, scope)
+        self._schema = delimited(_SCHEMA, schema)
+
+    @classmethod
+    def of_process(cls, resource: Mapping[str, Any], version: str) -> Request:
+        """One of this process: of the resource's attributes, and otelope's version."""
         attributes = (delimited(1, key_value(key, value)) for key, value in resource.items())
-        self._resource = delimited(1, b"".join(attributes))
         scope = delimited(1, semconv.SCOPE.encode()) + delimited(2, version.encode())
-        self._scope = delimited(1, scope)
-        self._schema = delimited(3, semconv.SCHEMA_URL.encode())
+        return cls(b"".join(attributes), scope, semconv.SCHEMA_URL.encode())
 
     def __call__(self, entries: list[bytes]) -> bytes:
         """The request's bytes."""
@@ -53,3 +64,26 @@ class Request:
                 self._schema,
             )
         )
+
+
+def read_requests(written: bytes) -> Iterator[tuple[Request, list[bytes], int]]:
+    """
+    What `Request` wrote, one behind the other: each with its entries, and where it ends.
+
+    Raises:
+        ValueError: What follows is no such request, or its end is missing.
+    """
+    for _, of_resource, end in fields(written):
+        told = read_fields(_message(of_resource))
+        parts = defaultdict[int, list[bytes]](list)
+        for part, value, _ in fields(_message(told.get(_OF_SCOPE))):
+            parts[part].append(_message(value))
+        (scope,), (schema,) = parts[_SCOPE], parts[_SCHEMA]
+        request = Request(_message(told.get(_RESOURCE)), scope, schema)
+        yield request, [entry(message) for message in parts[_ENTRY]], end
+
+
+def _message(value: object) -> bytes:
+    if not isinstance(value, bytes):
+        raise ValueError("this is no OTLP request")  # noqa: TRY004 - of data, not of a type
+    return value

@@ -50,6 +50,7 @@ class Attempt:
 def attempt(transport: Transport, wrap: Callable[[list[bytes]], bytes], batch: Batch) -> Attempt:
     """Send a batch; halve what is refused until the refused items stand alone."""
     done = Attempt(batch)
+    wrap = batch.request or wrap
     parts = deque([batch.entries])
     refusals = 0
     while parts:
