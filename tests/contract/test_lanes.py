@@ -25,7 +25,8 @@ def test_every_scenario_and_every_driver_meets_both_lanes(request):
             drivers[item.callspec.params["driver"]].add(lane_of(item))
     # A mock stands for its server, and is left out where that is there.
     rows = {case.make for case in test_rows.TestRows.cases if pytest.mark.mock not in case.marks}
-    if not rows <= set(drivers) or request.config.getoption("--lane"):
+    asked = request.config.getoption
+    if not rows <= set(drivers) or asked("--lane") or asked("--brief"):
         pytest.skip("not applicable: only a part of the contract is run")
     contract = {name for name in dir(Contract) if name.startswith("test_")}
     assert {name for name in contract if len(scenarios[name]) < len(LANES)} == set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 
@@ -11,6 +12,7 @@ import pytest
 
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from otelope.export import spool as spools
 from otelope.export.batching import BATCH_BYTES
@@ -21,6 +23,7 @@ from otelope.export.signals import TRACES
 from otelope.export.transport import Refused, Unavailable
 from tests.export.collectors import Request, Traces
 from tests.export.conftest import point_to
+from tests.export.ends import Ends
 from tests.export.made import ended_span, envelope_record
 from tests.export.programs import ended
 from tests.export.test_lifecycle import PREAMBLE
@@ -329,6 +332,12 @@ class TestTheDisk:
         eventually(lambda: "(it is full)" in caplog.text)
         assert on_disk(tmp_path) == bodies[:2]
         assert pipeline.counters == (5, 0, 2, 0)
+        assert (
+            json.loads(LogRecord.FromString(pipeline._process_record()).body.string_value)[
+                "spool_failure"
+            ]
+            == "it is full"
+        )
         switch.there = True
         assert pipeline.flush(10)
         assert sorted(switch.bodies) == sorted(bodies)
@@ -387,6 +396,13 @@ class TestTheDisk:
 def run(run_program, tmp_path):
     """Runs a program that puts records, and keeps them on disk."""
     return partial(run_program, PREAMBLE, OTELOPE_SPOOL_DIR=str(tmp_path / "spool"))
+
+
+class TestSpooled(Ends):
+    """The ways in which a process ends."""
+
+    def arrived(self, collector):
+        return len(set(collector.ids))
 
 
 NOWHERE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:1"}

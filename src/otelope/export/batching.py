@@ -162,6 +162,8 @@ class Backlog(Protocol):
     """How many it handed out that an earlier process left."""
     lost: int
     """How many it held that could not be read again."""
+    failure: str | None
+    """Why it cannot keep what survives this process, though it should."""
     due: float
     """When to call `next` even if nothing is known to wait, by `time.monotonic`."""
 
@@ -203,6 +205,7 @@ class MemoryBacklog:
     durable = False
     where = "in memory, up to OTELOPE_QUEUE_BYTES"
     spooled = adopted = lost = 0
+    failure: str | None = None
     due = math.inf
 
     def __init__(self) -> None:

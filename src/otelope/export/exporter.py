@@ -161,9 +161,7 @@ class Exporter(Generic[Item]):
         self._flushes.dismiss()
         if self._closed:
             with guard:
-                self._settle_queue()
-                self.queue.leave()
-                self.backlog.close()
+                self._end()
 
     def _take(self, message: Flush | Attempt | None) -> None:
         if isinstance(message, Attempt):
@@ -320,6 +318,7 @@ class Exporter(Generic[Item]):
                 if self._last_word in self._sending:
                     continue
                 self._closed = True
+                self._end()
             delivered = not self._kept and self.dropped == flush.dropped
             self._flushes.answer(flush, delivered=delivered)
         if self._closed:
@@ -334,6 +333,12 @@ class Exporter(Generic[Item]):
     def _at_risk(self) -> set[int]:
         """The batches that this process has to deliver: no other would find them."""
         return {*self._sending, *(number for number, safe in self._kept.items() if not safe)}
+
+    def _end(self) -> None:
+        """Leave what is on disk to others; may be called again."""
+        self._settle_queue()
+        self.queue.leave()
+        self.backlog.close()
 
     def _settle_queue(self) -> None:
         self.queue.settle(self._last, self._at_risk)

@@ -82,7 +82,7 @@ class Pipeline(Generic[Item]):
         self._weigh = weigh
         self._resource = resource
         self._status = status
-        self._spool = self._spool_of(settings, signal, ahead=ahead)
+        self._spool, self._spool_failure = self._spool_of(settings, signal, ahead=ahead)
         self._ahead = ahead
         self._backlog = backlog or self._new_backlog
         self._encode = encode
@@ -261,19 +261,32 @@ class Pipeline(Generic[Item]):
         return Spool(self._spool, self._settings.spool_bytes, self._signal, self._wrap)
 
     @staticmethod
-    def _spool_of(settings: Settings, signal: Signal, *, ahead: bool) -> Path | None:
-        if settings.spool_dir:
-            from otelope.export.segments import usable  # noqa: PLC0415 - as in `_new_backlog`
-
-            # Absolute: a daemon may change its directory.
-            root = Path(settings.spool_dir).expanduser().absolute() / signal.path.split("/")[-1]
-            return root if usable(root) else None
-        if ahead:
+    def _spool_of(
+        settings: Settings, signal: Signal, *, ahead: bool
+    ) -> tuple[Path | None, str | None]:
+        """The directory on disk, or why there is none though it is asked for."""
+        if not settings.spool_dir:
+            if not ahead:
+                return None, None
             _logger.error(
                 "OTELOPE_DURABLE=write-ahead has no effect without a directory: set "
                 "OTELOPE_SPOOL_DIR. Until then records wait in memory."
             )
-        return None
+            return None, "OTELOPE_SPOOL_DIR is not set"
+        from otelope.export.segments import make_root  # noqa: PLC0415 - as in `_new_backlog`
+
+        # Absolute: a daemon may change its directory.
+        root = Path(settings.spool_dir).expanduser().absolute() / signal.path.split("/")[-1]
+        failure = make_root(root)
+        if failure is None:
+            return root, None
+        _logger.error(
+            "OTELOPE_SPOOL_DIR: %s cannot be used (%s). What cannot be delivered waits in memory "
+            "instead, and is lost with the process.",
+            root,
+            failure,
+        )
+        return None, failure
 
     def _connected(self) -> Transport:
         observe(self, self._count, self._signal)
@@ -307,6 +320,8 @@ class Pipeline(Generic[Item]):
             state.update(self._status() if self._status is not None else {})
         state["counters"] = self._count()._asdict()
         state["destination"] = self.target
+        if failure := self._spool_failure or self._exporter.backlog.failure:
+            state["spool_failure"] = failure
         return process_record(state, time.time_ns(), os.getpid())
 
 

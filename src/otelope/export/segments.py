@@ -9,15 +9,12 @@ posted to a collector as it is. Its name is when it was begun, in Unix nanosecon
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import time
 
 from pathlib import Path
 
-
-_logger = logging.getLogger("otelope")
 
 try:
     import fcntl
@@ -85,6 +82,11 @@ class Lease:
         self.leave()
         return True
 
+    def end(self) -> None:
+        """Remove it, or leave what is in it to another process; may be called again."""
+        if not self.remove():
+            self.leave()
+
     def leave(self) -> None:
         """Let go of it: another process may have it, or, in a forked child, the parent has."""
         if self._lock >= 0:
@@ -92,26 +94,15 @@ class Lease:
             self._lock = -1
 
 
-def usable(root: Path) -> bool:
-    """Whether segments can be kept below *root*, which is made if need be; says why not."""
-    failure: object = None
+def make_root(root: Path) -> str | None:
+    """Make the directory that leases are in; why none can be, if so."""
     if fcntl is None:
-        failure = "it takes locks that only POSIX systems have"
-    else:
-        try:
-            root.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
-            if not os.access(root, os.R_OK | os.W_OK | os.X_OK):
-                failure = "it is not writable"
-        except OSError as error:
-            failure = error.strerror
-    if failure is not None:
-        _logger.error(
-            "OTELOPE_SPOOL_DIR: %s cannot be used (%s). What cannot be delivered waits in memory "
-            "instead, and is lost with the process.",
-            root,
-            failure,
-        )
-    return failure is None
+        return "it takes locks that only POSIX systems have"
+    try:
+        root.mkdir(_FOLDER_MODE, parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if os.access(root, os.R_OK | os.W_OK | os.X_OK) else "it is not writable"
 
 
 def lease_new(root: Path) -> Lease:

@@ -69,7 +69,7 @@ class Spool:
         self._next_adopted = _FIRST_ADOPTED
         self.due = self._size_due = self._retry_at = -math.inf
         self._size = 0
-        self._failure: str | None = None
+        self.failure: str | None = None
 
     @property
     def durable(self) -> bool:
@@ -130,8 +130,7 @@ class Spool:
     def close(self) -> None:
         """Let another process deliver what is still there."""
         for lease in self._leases():
-            if not lease.remove():
-                lease.leave()
+            lease.end()
 
     def after_fork_in_child(self) -> None:
         """Leave everything to the parent."""
@@ -147,7 +146,7 @@ class Spool:
             self._begin(batch)
             last = self._last = batch.number
             heapq.heappush(self._waiting, last)
-        self._failure = None
+        self.failure = None
         return batch._replace(weight=0, number=last, safe=True)
 
     def _append(self, segment: _Segment, batch: Batch) -> bool:
@@ -250,8 +249,8 @@ class Spool:
         self._tell(error.strerror or str(error))
 
     def _tell(self, failure: str) -> None:
-        if self._failure is None:
-            self._failure = failure
+        if self.failure is None:
+            self.failure = failure
             _logger.error(
                 "No more %s can be kept in %s (%s): they wait in memory, up to "
                 "OTELOPE_QUEUE_BYTES. OTELOPE_SPOOL_BYTES says what the directory may take.",

@@ -135,8 +135,8 @@ class WriteAhead(Queue[Any]):
         self._close()
         if self._size and not self.bytes:
             self._path.unlink(missing_ok=True)
-        if self._lease is not None and not self._lease.remove():
-            self._lease.leave()
+        if self._lease is not None:
+            self._lease.end()
 
     def _close(self) -> None:
         file, self._file = self._file, -1

@@ -71,6 +71,11 @@ def describe(process: Mapping[str, Any], now: float) -> Finding:
                 f"{counted(told['dropped'], item)} lost: see that its collector is reachable, "
                 "or raise OTELOPE_QUEUE_BYTES"
             )
+    if failure := status.get("spool_failure"):
+        advice.append(
+            f"what it cannot deliver waits in memory only ({failure}): see OTELOPE_SPOOL_DIR "
+            "and OTELOPE_SPOOL_BYTES"
+        )
     if errors:
         advice.append(f"{counted(errors, 'internal error')}: its log names them; please report")
     advice.extend(troubles)
