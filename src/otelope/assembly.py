@@ -174,7 +174,8 @@ class Parts:
         if records is not None and spans is not None:
             # Both at once. The process's last word comes with the records, and tells of the spans.
             records.hurry()
-            spans.flush(left() / 2)
+            if spans.failure is None:
+                spans.flush(left() / 2)
         delivered = records is None or records.shutdown(left())
         return (spans is None or spans.shutdown(left())) and delivered
 

@@ -284,6 +284,11 @@ class TestProcesses:
         assert found.level == "attention"
         assert found.advice.startswith("1 record lost: ")
 
+    def test_one_whose_spool_fails(self):
+        found = describe(process(spool_failure="No space left on device"), START)
+        assert found.level == "attention"
+        assert "in memory only (No space left on device): see OTELOPE_SPOOL_DIR" in found.advice
+
     def test_one_with_internal_errors(self):
         found = describe(process(internal_errors=2), START)
         assert (found.level, found.advice.split(":")[0]) == ("attention", "2 internal errors")

@@ -8,6 +8,7 @@ import threading
 
 from functools import partial
 
+import httpx
 import pytest
 
 from hypothesis import given
@@ -21,11 +22,11 @@ from otelope.export.request import entry, read_requests
 from otelope.export.segments import leases_left
 from otelope.export.signals import TRACES
 from otelope.export.transport import Refused, Unavailable
-from tests.export.collectors import Request, Traces
+from tests.export.collectors import HttpCollector, Request, Traces
 from tests.export.conftest import point_to
 from tests.export.ends import Ends
 from tests.export.made import ended_span, envelope_record
-from tests.export.programs import ended
+from tests.export.programs import ended, programs
 from tests.export.test_lifecycle import PREAMBLE
 
 
@@ -488,13 +489,23 @@ def test_a_forked_child_keeps_nothing_of_its_dead_parents(collector, run, tmp_pa
     assert len(set(collector.ids)) == 11
 
 
-def test_segments_left_for_good_can_be_posted_by_anybody(run, collector, tmp_path):
-    ended(run("put(10)", **NOWHERE))
+def test_what_no_process_is_left_to_deliver_can_be_posted_by_hand(tmp_path):
+    with programs(tmp_path) as run:
+        ended(run(PREAMBLE, "put(10)", OTELOPE_SPOOL_DIR=str(tmp_path / "spool"), **NOWHERE))
     (segment,) = segments(tmp_path / "spool")
-    request = Request.FromString(segment.read_bytes())
-    assert len(bodies_in(request)) == 10
-    (logs,) = request.resource_logs
-    assert logs.scope_logs[0].scope.name == "otelope"
+    there = HttpCollector()
+    there.start()
+    try:
+        headers = {"Content-Type": "application/x-protobuf"}
+        answer = httpx.post(
+            f"{there.endpoint}/v1/logs", content=segment.read_bytes(), headers=headers
+        )
+    finally:
+        there.stop()
+    assert answer.status_code == 200
+    (logs,) = there.requests[0].resource_logs
+    assert logs.resource.attributes[0].value.string_value == "child"
+    assert len(set(there.ids)) == 10
 
 
 @given(

@@ -25,6 +25,9 @@ def test_every_setting_is_read_from_its_variable():
         "OTELOPE_MAX_BODY_BYTES": "1000",
         "OTELOPE_QUEUE_BYTES": "2000",
         "OTELOPE_EXPORT_INTERVAL": "0.5",
+        "OTELOPE_SPOOL_DIR": "/var/lib/shop",
+        "OTELOPE_SPOOL_BYTES": "3000",
+        "OTELOPE_DURABLE": "write-ahead",
         "OTELOPE_SHUTDOWN_TIMEOUT": "2",
     }
     known = {entry.metadata["env"] for entry in fields(Settings)}
@@ -37,6 +40,7 @@ def test_every_setting_is_read_from_its_variable():
     assert read.fields == (("id", "messageId"), ("parentId", "causationId"))
     assert read.commands == ("*Command", "Place*")
     assert read.queue_bytes == 2000
+    assert read.spool_dir == "/var/lib/shop"
 
 
 @pytest.mark.parametrize(
@@ -44,6 +48,7 @@ def test_every_setting_is_read_from_its_variable():
     [
         ("OTELOPE_TRACES", "forest"),
         ("OTELOPE_CONTRACTS", "loose"),
+        ("OTELOPE_DURABLE", "for ever"),
         ("OTELOPE_FIELDS", "id"),
         ("OTELOPE_FIELDS", "id=,type=x"),
         ("OTELOPE_QUEUE_BYTES", "many"),

@@ -69,7 +69,7 @@ def describe(process: Mapping[str, Any], now: float) -> Finding:
         if told["dropped"]:
             advice.append(
                 f"{counted(told['dropped'], item)} lost: see that its collector is reachable, "
-                "or raise OTELOPE_QUEUE_BYTES"
+                "raise OTELOPE_QUEUE_BYTES, or set OTELOPE_SPOOL_DIR"
             )
     if failure := status.get("spool_failure"):
         advice.append(
