@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import shutil
 import socket
 import threading
 
@@ -356,13 +359,29 @@ class TestTheDisk:
         pipeline = make(spool_dir=str(tmp_path / "spool"))
         put(pipeline, 1)
         eventually(lambda: pipeline.counters.spooled == 1)
-        for path in sorted((tmp_path / "spool").rglob("*"), reverse=True):
-            path.unlink() if path.is_file() else path.rmdir()
+        shutil.rmtree(tmp_path / "spool")
+        eventually(lambda: pipeline.counters == (1, 0, 0, 1))
         bodies = put(pipeline, 2)
+        eventually(lambda: on_disk(tmp_path / "spool") == bodies)
         switch.there = True
-        pipeline.flush(10)
+        assert pipeline.flush(10)
         assert switch.bodies == bodies
         assert pipeline.counters == (3, 2, 0, 1)
+
+    def test_one_without_locks_is_told_and_not_used(
+        self, make, switch, tmp_path, caplog, monkeypatch
+    ):
+        def refuse(*_):
+            raise OSError(errno.ENOLCK, "No locks available")
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+        pipeline = make()
+        bodies = put(pipeline, 2)
+        eventually(lambda: "(No locks available)" in caplog.text)
+        switch.there = True
+        assert pipeline.flush(10)
+        assert switch.bodies == bodies
+        assert len(list((tmp_path / "logs").iterdir())) == 1
 
     def test_an_unfinished_write_is_passed_over(self, make, switch, tmp_path, caplog):
         first = make()

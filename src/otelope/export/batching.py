@@ -40,6 +40,8 @@ class Queue(Generic[Item]):
         self.accepted = 0
         self.refused = 0
         self.taken = 0
+        self.failure: str | None = None
+        """Why items are not safe when they are taken, though they should be."""
         self._capacity = capacity
         self._wake = wake
         self._weigh = weigh

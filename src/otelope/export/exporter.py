@@ -53,8 +53,9 @@ class Exporter(Generic[Item]):
         self.outage = Outage(job.target, job.signal.items, backlog.where)
         self.senders = Senders(job.connect, job.wrap, self._receive)
         self._job = job
-        # More than this waits: the collector does not keep up, and new items may soon be refused.
+        # Where more waits, the collector does not keep up: new items may soon be refused.
         self._pressing = job.capacity // 2
+        self._enough = min(BATCH_BYTES, self._pressing)
         self._batcher = Batcher(self.queue, job.encode, job.signal, self.delivery.drop)
         self._inbox: SimpleQueue[Flush | Attempt | None] = SimpleQueue()
         self._starting = threading.Lock()
@@ -213,7 +214,7 @@ class Exporter(Generic[Item]):
 
     def _filled(self, now: float) -> Batch | None:
         """A batch, when enough waits for one, or long enough, or someone flushes."""
-        if self.queue.waiting < BATCH_BYTES and now < self._due and not self._flushes:
+        if self.queue.waiting < self._enough and now < self._due and not self._flushes:
             return None
         batch = self._batcher.batch()
         if not self._batcher.cut:
@@ -292,9 +293,9 @@ class Exporter(Generic[Item]):
             if pending or not self._batcher.empty:
                 moment = min(moment, self.outage.until)
         else:
-            self.queue.wake_at(0 if empty else BATCH_BYTES)
+            self.queue.wake_at(0 if empty else self._enough)
             # What came in before that line did not wake us: look again.
-            if self.queue.waiting >= BATCH_BYTES:
+            if self.queue.waiting >= self._enough:
                 return 0
             if self._due == math.inf and not self._batcher.empty:
                 return 0

@@ -218,11 +218,12 @@ class Pipeline(Generic[Item]):
     def after_fork_in_child(self) -> None:
         """Start anew: what was queued is the parent's to deliver."""
         self._held.clear()
-        _inherited.append(self._exporter)
-        self._exporter.leave()
+        parents = self._exporter
+        _inherited.append(parents)
         self._exporter = self._new_exporter()
         self._put = self._exporter.queue.put
         self._pid = os.getpid()
+        parents.leave()
 
     def _notice_fork(self) -> None:
         """Start anew where the fork told Python nothing: uWSGI's, unless it is asked to."""
@@ -320,7 +321,8 @@ class Pipeline(Generic[Item]):
             state.update(self._status() if self._status is not None else {})
         state["counters"] = self._count()._asdict()
         state["destination"] = self.target
-        if failure := self._spool_failure or self._exporter.backlog.failure:
+        exporter = self._exporter
+        if failure := self._spool_failure or exporter.backlog.failure or exporter.queue.failure:
             state["spool_failure"] = failure
         return process_record(state, time.time_ns(), os.getpid())
 

@@ -24,6 +24,7 @@ except ImportError:  # Windows
 _SUFFIX = ".otlp"
 _UNFINISHED = ".part"
 _DAMAGED = ".damaged"
+_NOT_OURS = (BlockingIOError, FileNotFoundError, NotADirectoryError, PermissionError)
 # Payloads are nobody else's to read.
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 # The data, and of the metadata only what is needed to read it.
@@ -105,13 +106,17 @@ def make_root(root: Path) -> str | None:
     return None if os.access(root, os.R_OK | os.W_OK | os.X_OK) else "it is not writable"
 
 
-def lease_new(root: Path) -> Lease:
+def lease_of(held: Lease | None, root: Path) -> Lease:
     """
-    A directory of this process's own.
+    A directory of this process's own: the one held, or a new one where there is none any more.
 
     Raises:
         OSError: It cannot be made.
     """
+    if held is not None:
+        if held.folder.exists():
+            return held
+        held.leave()
     while True:
         folder = root / f"{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir(_FOLDER_MODE, parents=True)
@@ -123,27 +128,31 @@ def lease_new(root: Path) -> Lease:
 def leases_left(root: Path) -> list[Lease]:
     """The directories whose processes have ended, but for the empty ones, which are removed."""
     try:
-        folders = sorted(path for path in root.iterdir() if path.is_dir())
+        leases = [_lease(folder) for folder in root.iterdir()]
     except OSError:
         return []
-    leases = (lease for folder in folders if (lease := _lease(folder)) is not None)
-    return [lease for lease in leases if not lease.cleared()]
+    return [lease for lease in leases if lease is not None and not lease.cleared()]
 
 
 def _lease(folder: Path) -> Lease | None:
-    """The lease of a directory; None when it is another's, or gone."""
-    try:
-        lock = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # It may have been removed since it was opened.
-        if os.fstat(lock).st_ino == folder.stat().st_ino:
-            return Lease(folder, lock)
-    except OSError:
-        pass
-    os.close(lock)
+    """
+    The lease of a directory; None when it is another's, or gone.
+
+    Raises:
+        OSError: It cannot be had, as on a file system without locks.
+    """
+    lock = -1
+    with contextlib.suppress(*_NOT_OURS):
+        lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # It may have been removed since it was opened.
+            if os.fstat(lock).st_ino == folder.stat().st_ino:
+                lease, lock = Lease(folder, lock), -1
+                return lease
+        finally:
+            if lock >= 0:
+                os.close(lock)
     return None
 
 

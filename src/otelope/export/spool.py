@@ -158,8 +158,7 @@ class Spool:
         return True
 
     def _begin(self, batch: Batch) -> None:
-        if self._lease is None:
-            self._lease = segments.lease_new(self._root)
+        self._lease = segments.lease_of(self._lease, self._root)
         request = self._wrap(batch.entries)
         segment = _Segment(self._lease.new_segment(request), self._lease)
         self._segments[batch.number] = segment
@@ -193,6 +192,8 @@ class Spool:
             self._fail(error)
         if lease is not self._lease and lease.remove():
             self._adopted_leases.remove(lease)
+        if not self._segments:
+            self.failure = None
 
     def _read(self, number: int) -> Batch:
         """What a segment holds, as far as it can be read; without entries, that is nothing."""
@@ -221,9 +222,11 @@ class Spool:
             )
             if not entries:
                 segments.set_aside(segment.path)
-        if not segment.count:
-            self._grow(segment, 0, len(entries))
+        if segment.count:
+            self.lost += segment.count - len(entries)
+        else:
             self.adopted += len(entries)
+        self._grow(segment, 0, len(entries) - segment.count)
         return Batch(entries, 0, number, request=request)
 
     def _adopt(self) -> None:

@@ -88,7 +88,6 @@ class WriteAhead(Queue[Any]):
         self._written = 0
         self._synchronized = 0
         self._retry_at = -math.inf
-        self._failed = False
         self._left = False
 
     def put(self, item: Any) -> None:
@@ -176,8 +175,7 @@ class WriteAhead(Queue[Any]):
                 self._close()
             self._full.append(_Full(self._path, self.accepted))
         if self._file < 0:
-            if self._lease is None:
-                self._lease = segments.lease_new(self._root)
+            self._lease = segments.lease_of(self._lease, self._root)
             self._path, self._size = self._lease.new_segment(b""), 0
             self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
 
@@ -193,15 +191,15 @@ class WriteAhead(Queue[Any]):
                 self._fail(error)
             else:
                 self._synchronized = written
-                self._failed = False
+                self.failure = None
 
     def _fail(self, error: OSError) -> None:
         self._retry_at = time.monotonic() + _RETRY_AFTER
-        if not self._failed:
-            self._failed = True
+        if self.failure is None:
+            self.failure = error.strerror or str(error)
             _logger.error(
                 "Records cannot be written to %s ahead of their sends (%s); until they can, they "
                 "wait in memory only.",
                 self._root,
-                error.strerror or error,
+                self.failure,
             )
