@@ -43,7 +43,7 @@ def programs(folder: Path) -> Iterator[object]:
     running = []
 
     def start(preamble: str, program: str, **environment: str) -> subprocess.Popen[str]:
-        path = folder / "program.py"
+        path = folder / f"program{len(running)}.py"
         path.write_text(preamble + textwrap.dedent(program))
         child = subprocess.Popen(
             [sys.executable, path],

@@ -384,7 +384,7 @@ class TestTheDisk:
         assert len(list((tmp_path / "logs").iterdir())) == 1
 
     def test_an_unfinished_write_is_passed_over(self, make, switch, tmp_path, caplog):
-        first = make()
+        first = make(export_interval=600)
         bodies = put(first, 5)
         first.shutdown(5)
         (segment,) = segments(tmp_path)

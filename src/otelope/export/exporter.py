@@ -100,7 +100,8 @@ class Exporter(Generic[Item]):
 
     def hurry(self, *, closing: bool = False) -> Flush | None:
         """Begin to deliver everything accepted so far; None where nobody will."""
-        if not self.queue.accepted or self._closed:
+        # A thread that runs though nothing was accepted delivers what others left.
+        if self._closed or not (self.queue.accepted or self._starting.locked()):
             return None
         request = Flush(self.queue.accepted, self.dropped, closing=closing)
         self._inbox.put(request)

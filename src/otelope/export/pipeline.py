@@ -91,6 +91,10 @@ class Pipeline(Generic[Item]):
         self._request: Request | None = None
         self._held: set[int] = set()
         self._forked = threading.RLock()
+        if self._spool is not None and ahead:
+            # For what it imports: a host's thread that did so with its first item could be forked
+            # in the middle of it, and the child would wait for that import for good.
+            self._new_request()
         self._exporter = self._new_exporter()
         self._put = self._exporter.queue.put
         self._pid = os.getpid()
