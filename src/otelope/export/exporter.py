@@ -13,14 +13,15 @@ import math
 import threading
 import time
 
-from functools import partial
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any, Generic
+from typing import Generic
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 
 from otelope.core.guard import guard
-from otelope.export.batching import BATCH_BYTES, Backlog, Batch, Batcher, Queue
+from otelope.export.backlog import Backlog
+from otelope.export.batching import BATCH_BYTES, Batch, Batcher, Queue
 from otelope.export.flushing import Flush, Flushes
 from otelope.export.job import Delivery, Item, Job
 from otelope.export.outage import Outage
@@ -41,13 +42,13 @@ class Exporter(Generic[Item]):
     Args:
         job: What it works with.
         backlog: Where batches wait that could not be sent.
-        queue: Makes what items are put into.
+        queue: Makes what items are put into; called as `Queue` is.
     """
 
     def __init__(
-        self, job: Job[Item], backlog: Backlog, queue: type[Queue[Item]] | partial[Any] = Queue
+        self, job: Job[Item], backlog: Backlog, queue: Callable[..., Queue[Item]] = Queue
     ) -> None:
-        self.queue: Queue[Item] = queue(job.capacity, self.wake, job.weigh)
+        self.queue = queue(job.capacity, self.wake, job.weigh)
         self.backlog = backlog
         self.delivery = Delivery()
         self.outage = Outage(job.target, job.signal.items, backlog.where)

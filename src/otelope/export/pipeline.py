@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from otelope.core.guard import guard
 from otelope.core.records import Record
 from otelope.core.settings import Settings
-from otelope.export.batching import Backlog, MemoryBacklog
+from otelope.export.backlog import Backlog, MemoryBacklog
 from otelope.export.connecting import open_transport
 from otelope.export.counters import Counters, observe
 from otelope.export.destination import destination

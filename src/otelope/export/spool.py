@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from otelope.export import segments
-from otelope.export.batching import BATCH_BYTES, Batch, MemoryBacklog
+from otelope.export.backlog import MemoryBacklog
+from otelope.export.batching import BATCH_BYTES, Batch
 from otelope.export.request import Request, read_requests
 from otelope.export.segments import Lease
 from otelope.export.signals import Signal
