@@ -140,6 +140,8 @@ def _look_further(demo: Demo) -> str:
             f"  {otelope} tree ID {store}    ID: of any message, or its first 6 characters",
             f"  curl {demo.store}/api/tree/ID",
             "",
+            f"In the browser: {demo.store}/",
+            "",
         ]
     )
 

@@ -187,7 +187,7 @@ def test_nobody_is_there(otelope):
 
 def test_something_else_is_there(up, otelope):
     said = complaint(otelope, "--clickhouse", up.url)
-    assert f"what answers at {up.url}/ is not ClickHouse (status 404): its HTTP interface" in said
+    assert f"what answers at {up.url}/ is not ClickHouse (status 405): its HTTP interface" in said
     said = complaint(otelope, "--clickhouse", f"http://{up.grpc}")
     assert "the connection broke" in said
     assert "listens on port 8123" in said

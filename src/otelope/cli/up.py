@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from otelope.cli import clickhouse, stitch
+from otelope.cli.jaeger import jaeger_address
 from otelope.cli.questions import CannotAskError
 
 
@@ -27,7 +28,8 @@ def add_parser(subparsers: Any, server: argparse.ArgumentParser) -> None:
         parents=[server],
         help="collect envelopes over OTLP, store them and answer questions",
         description="Collects what instrumented programs send over OTLP, stores it, and answers "
-        "`otelope tree`, `tail`, `find`, `contracts` and `doctor`. Runs until it is interrupted. "
+        "`otelope tree`, `tail`, `find`, `contracts` and `doctor`, and the viewer in the browser. "
+        "Runs until it is interrupted. "
         "With a ClickHouse server it stores there, and answers from there; its tables come from "
         "`otelope schema apply`.",
     )
@@ -72,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
             Daemon,
         )
         from otelope.store import CannotOpenError
+        from otelope.viewer import pages
     except ModuleNotFoundError as error:
         return _fail(f"`otelope up` needs {error.name}: pip install 'otelope[up]'.")
     stopped = threading.Event()
@@ -80,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         store = _store(args)
         destination = stitch.stitching(args)
-        daemon = Daemon(store, Address(args.host, args.grpc_port, args.http_port))
+        address = Address(args.host, args.grpc_port, args.http_port)
+        daemon = Daemon(store, address, pages(jaeger_address()))
     except (CannotAskError, CannotOpenError, CannotListenError) as error:
         return _fail(str(error))
     host, grpc_port, http_port = daemon.address
@@ -89,6 +93,7 @@ def run(args: argparse.Namespace) -> int:
         f"otelope is up: OTLP gRPC {host}:{grpc_port}, HTTP {host}:{http_port}, data in {where}",
         flush=True,
     )
+    print(f"Look at it: http://{_named(host)}:{http_port}/", flush=True)
     stitcher = stitch.stitcher(args, destination, daemon) if destination else None
     stopped.wait()
     if stitcher:
@@ -113,6 +118,13 @@ def default_data_directory() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "otelope"
     return Path.home() / ".local" / "share" / "otelope"
+
+
+def _named(host: str) -> str:
+    """How a browser on this machine names the address."""
+    if host in ("127.0.0.1", "::1", "0.0.0.0", "::"):  # noqa: S104 - looked at, not bound
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
 
 
 def _port(text: str) -> int:

@@ -6,9 +6,12 @@ import asyncio
 import socket
 import threading
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import uvicorn
+
+from starlette.routing import BaseRoute
 
 from otelope.collector import grpc
 from otelope.collector.batching import GroupCommit
@@ -41,6 +44,7 @@ class Daemon:
     Args:
         store: As `otelope.store.open_store` takes it.
         wanted: Where to listen; port 0 takes any that is free.
+        pages: Served beside what the collector answers.
 
     Attributes:
         address: Where it listens.
@@ -50,7 +54,9 @@ class Daemon:
         CannotOpenError, CannotListenError: Nothing is left running.
     """
 
-    def __init__(self, store: str | Server, wanted: Address) -> None:
+    def __init__(
+        self, store: str | Server, wanted: Address, pages: Sequence[BaseRoute] = ()
+    ) -> None:
         # The sockets come first: they are the cheapest to find wanting (the engine takes 0.3 s).
         # gRPC binds its own; trying before keeps its C core from writing to stderr.
         _listen(wanted.host, wanted.grpc_port, "--grpc-port").close()
@@ -73,7 +79,7 @@ class Daemon:
         self.address = Address(wanted.host, grpc_port, listener.getsockname()[1])
         self._http = uvicorn.Server(
             uvicorn.Config(
-                application(self.store, self._commit, MAX_REQUEST_BYTES),
+                application(self.store, self._commit, MAX_REQUEST_BYTES, pages),
                 log_config=None,
                 access_log=False,
                 lifespan="off",

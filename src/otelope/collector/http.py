@@ -6,6 +6,8 @@ import asyncio
 import ipaddress
 import zlib
 
+from collections.abc import Sequence
+
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
@@ -14,7 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from otelope.collector import api
@@ -32,7 +34,9 @@ _RESOURCE_EXHAUSTED = 8
 _UNAVAILABLE = 14
 
 
-def application(store: Store, commit: GroupCommit, max_request_bytes: int) -> Starlette:
+def application(
+    store: Store, commit: GroupCommit, max_request_bytes: int, pages: Sequence[BaseRoute] = ()
+) -> Starlette:
     """
     The application.
 
@@ -40,12 +44,14 @@ def application(store: Store, commit: GroupCommit, max_request_bytes: int) -> St
         store: Answers questions.
         commit: Takes what is sent.
         max_request_bytes: Larger requests are refused, before and after decompression.
+        pages: What is served beside, at other paths.
     """
     routes = [
         Route(f"/v1/{name}", _Receiver(signal, commit, max_request_bytes), methods=["POST"])
         for name, signal in SIGNALS.items()
     ]
-    return Starlette(routes=routes + api.routes(store), middleware=[Middleware(_LocalNames)])
+    served = [*routes, *api.routes(store), *pages]
+    return Starlette(routes=served, middleware=[Middleware(_LocalNames)])
 
 
 class _RefusedError(Exception):

@@ -37,6 +37,7 @@ PACKAGES = {
     "/usr/sbin/mosquitto": "mosquitto",
     "redis-server": "redis-server",
     FAKETIME: "libfaketime",
+    "chromium": "chromium",
 }
 POLICY = Path("/usr/sbin/policy-rc.d")
 
