@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 from tests.collector.running import Running, running
 
@@ -21,11 +21,16 @@ from tests.collector.running import Running, running
 OPTIONS = [
     "--disable-background-networking",
     "--disable-component-update",
+    "--disable-dev-shm-usage",  # containers have little of it
     "--disable-gpu",
     "--disable-quic",
     "--disable-sync",
     *(["--no-sandbox"] if os.geteuid() == 0 else []),
 ]
+
+
+# On a busy machine; what is there is not waited for.
+_PATIENCE_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,7 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("Chromium is not installed: apt-get install chromium")
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as started:
         chromium = started.chromium.launch(executable_path=program, args=OPTIONS)
         yield chromium
@@ -77,7 +83,7 @@ class Viewer:
 def viewing(daemon: Running, browser: Browser) -> Iterator[Viewer]:
     """A viewer in which nothing went wrong by the end."""
     context = browser.new_context(timezone_id="UTC", viewport={"width": 1400, "height": 900})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(_PATIENCE_MS)
     try:
         viewer = Viewer(daemon, context.new_page())
         yield viewer
