@@ -216,8 +216,11 @@ def test_what_is_left_comes_before_what_is_new(make, switch, tmp_path):
     assert switch.bodies == old + new
 
 
-def test_nothing_left_starts_no_thread(make):
+def test_nothing_left_starts_no_thread(make, tmp_path):
     pipeline = make()
+    pipeline.resume()
+    assert not pipeline._exporter._starting.locked()
+    shutil.rmtree(tmp_path)
     pipeline.resume()
     assert not pipeline._exporter._starting.locked()
 

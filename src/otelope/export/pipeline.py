@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -150,8 +151,9 @@ class Pipeline(Generic[Item]):
 
     def resume(self) -> None:
         """Begin to deliver what ended processes left on disk, if they did."""
-        if self._spool is not None and any(self._spool.iterdir()):
-            self._exporter.wake()
+        with contextlib.suppress(OSError):
+            if self._spool is not None and any(self._spool.iterdir()):
+                self._exporter.wake()
 
     def hurry(self) -> None:
         """Begin to deliver what is queued, without waiting for it."""
