@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from tests.export.programs import ended
+from tests.export.programs import IDLE, ended
 
 
 class Ends:
@@ -26,7 +26,7 @@ class Ends:
         return self.arrived(collector)
 
     def test_sigterm_loses_none_and_still_kills(self, collector, run):
-        child = run("put(1000); print('ready', flush=True); signal.pause()")
+        child = run(f"put(1000); print('ready', flush=True){IDLE}")
         assert child.stdout.readline() == "ready\n"
         child.send_signal(signal.SIGTERM)
         code, _, _ = ended(child)

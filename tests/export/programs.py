@@ -34,6 +34,11 @@ def untold_fork():
         time.sleep(0.02)
     return ctypes.PyDLL(None).fork()
 """
+# Waits for a signal. Not by `signal.pause`: one that comes just before that would not end it.
+IDLE = """
+while True:
+    time.sleep(0.1)
+"""
 ROOT = Path(__file__).parents[2]
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from tests.export.ends import Ends
-from tests.export.programs import UNTOLD_FORK, ended
+from tests.export.programs import IDLE, UNTOLD_FORK, ended
 
 
 PREAMBLE = """
@@ -76,12 +76,8 @@ def test_what_the_hosts_own_atexit_functions_record_is_delivered(collector, run)
 
 def test_a_sigterm_handler_of_the_host_stays_its_own(collector, run):
     child = run(
-        """
-        lifecycle.uninstall()
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
-        lifecycle.install()
-        put(10); print("ready", flush=True); signal.pause()
-        """
+        "lifecycle.uninstall(); signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
+        f"lifecycle.install(); put(10); print('ready', flush=True){IDLE}"
     )
     child.stdout.readline()
     child.send_signal(signal.SIGTERM)

@@ -17,7 +17,7 @@ from otelope.export.batching import BATCH_BYTES
 from tests.export.collectors import Trouble
 from tests.export.ends import Ends
 from tests.export.made import envelope_record
-from tests.export.programs import ended
+from tests.export.programs import IDLE, ended
 from tests.export.test_lifecycle import PREAMBLE
 from tests.export.test_spool import (
     Switch,
@@ -273,8 +273,7 @@ def test_a_send_that_returned_is_known_whatever_becomes_of_the_process(
     assert collector.ids == []
 
     # It need not send anything to deliver what is there.
-    # Idle by sleeping: a signal just before `signal.pause` would not end it.
-    child = run_program(APPLICATION, "while True: time.sleep(0.1)", **environment)
+    child = run_program(APPLICATION, IDLE, **environment)
     collector.wait(lambda c: out.strip() in c.ids)
     child.terminate()
     assert ended(child)[0] == -signal.SIGTERM
