@@ -42,7 +42,7 @@ def rows(page):
     return page.locator("[role=treeitem]")
 
 
-def whats(page):
+def read(page):
     rows(page)
     return texts(page.locator(".what"))
 
@@ -118,7 +118,7 @@ class TestEnvelopes:
 class TestChain:
     def test_what_caused_what(self, told):
         page = told.open(f"tree/{CHARGE}")
-        assert whats(page) == [
+        assert read(page) == [
             "▾ PlaceOrder command shop 3.2 → /orders",
             "▾ OrderPlaced (event) orders 1.0 → orders.events +14 ms",
             "· customer.thanked mailer +5 ms parent inferred",
@@ -202,7 +202,7 @@ class TestChain:
         page = told.open()
         page.get_by_role("searchbox").fill(f" {name} ")
         page.get_by_role("button", name="Open").click()
-        assert len(whats(page)) == 6
+        assert len(read(page)) == 6
 
     def test_an_id_that_nobody_knows(self, told):
         page = told.open(f"tree/{new_id()}")
@@ -219,14 +219,14 @@ class TestChain:
         viewer.send(request(*(envelope_record(each) for each in ids)))
         page = viewer.open("tree/order-")
         page.get_by_role("link", name="order-1").click()
-        assert whats(page) == ["· OrderPlaced (event) orders 1.0 → orders.events"]
+        assert read(page) == ["· OrderPlaced (event) orders 1.0 → orders.events"]
 
     def test_a_parent_that_nobody_recorded_has_its_place(self, viewer):
         unknown, known = new_id(), None
         known = new_id(unknown)
         viewer.send(request(envelope_record(known, unknown)))
         page = viewer.open(f"tree/{known}")
-        assert whats(page)[0] == f"▾ not recorded {unknown}"
+        assert read(page)[0] == f"▾ not recorded {unknown}"
         rows(page).first.click()
         page.get_by_text("Whoever made it is not instrumented").wait_for()
 
@@ -267,7 +267,7 @@ class TestChain:
         assert rows(page).count() == 500
         page.get_by_role("button", name="Show more").click()
         assert rows(page).count() == 1_000
-        assert whats(page)[-1].startswith("…975 ▾ OrderPlaced")
+        assert read(page)[-1].startswith("…975 ▾ OrderPlaced")
         viewer.open(f"tree/{ids[-1]}")
         rows(page)
         assert (
