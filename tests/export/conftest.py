@@ -32,7 +32,7 @@ def make_pipeline():
     made = []
 
     def make(resource=None, status=dict, kind_of=kind, signal=LOGS, **settings):
-        options = {key: settings.pop(key) for key in ("backlog", "connect") if key in settings}
+        options = {key: settings.pop(key) for key in ("connect",) if key in settings}
         settings = Settings(**{"export_interval": 0.05, **settings})
         told = {"service.name": "shop", "service.version": "1.2.3"}
         pipeline = (

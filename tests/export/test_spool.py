@@ -424,9 +424,6 @@ def run(run_program, tmp_path):
 class TestSpooled(Ends):
     """The ways in which a process ends."""
 
-    def arrived(self, collector):
-        return len(set(collector.ids))
-
 
 NOWHERE = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://localhost:1"}
 

@@ -107,7 +107,7 @@ def test_during_an_outage_the_spool_takes_over(make, switch, tmp_path):
     assert sorted(on_disk(tmp_path)) == sorted(bodies + more)
 
 
-def test_threads_wait_for_the_disk_together(make, switch, tmp_path):
+def test_threads_that_write_at_once_lose_none(make, switch, tmp_path):
     pipeline = make(export_interval=0.01)
     threads = [threading.Thread(target=put, args=(pipeline, 200)) for _ in range(8)]
     for thread in threads:
@@ -170,9 +170,6 @@ def run(run_program, tmp_path):
 
 class TestWrittenAhead(Ends):
     """The ways in which a process ends."""
-
-    def arrived(self, collector):
-        return len(set(collector.ids))
 
 
 def test_sigkill_loses_none(collector, run, tmp_path):

@@ -222,7 +222,7 @@ class TestChain:
         assert read(page) == ["· OrderPlaced (event) orders 1.0 → orders.events"]
 
     def test_a_parent_that_nobody_recorded_has_its_place(self, viewer):
-        unknown, known = new_id(), None
+        unknown = new_id()
         known = new_id(unknown)
         viewer.send(request(envelope_record(known, unknown)))
         page = viewer.open(f"tree/{known}")

@@ -87,6 +87,10 @@ Record = EnvelopeRecord | DeliveryRecord
 
 
 class Recorder(Protocol):
-    """Takes records in the host's thread: never blocks on I/O, never raises into the host."""
+    """
+    Takes records in the host's thread, and never raises into the host.
+
+    Nor does it block on I/O, unless ``OTELOPE_DURABLE=write-ahead`` asks for it.
+    """
 
     def __call__(self, record: Record, /) -> None: ...

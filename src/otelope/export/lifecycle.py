@@ -3,7 +3,8 @@ Nothing is lost when a process ends or forks: SIGTERM, `atexit`, `os.fork`, mult
 
 A forked child may end by ``os._exit``, and any process by raising a signal, both of which call no
 ``atexit`` functions: it delivers before.
-Not covered: SIGKILL, and ``os._exit`` of a process that was not forked.
+Not covered here: SIGKILL, and ``os._exit`` of a process that was not forked; what is on disk
+(`otelope.export.spool`, `otelope.export.write_ahead`) outlives both.
 """
 
 from __future__ import annotations

@@ -60,8 +60,6 @@ class Pipeline(Generic[Item]):
         status: What the process says of itself in a record of its own, plain data; None: nothing,
             as where the items are no records.
         ahead: Whether an item is on disk when it is taken, where the settings name a directory.
-        backlog: Makes the place where batches wait that could not be sent, once per process; by
-            default the settings say where that is.
         connect: Opens the transport; by default the one the environment names.
     """
 
@@ -75,7 +73,6 @@ class Pipeline(Generic[Item]):
         status: Callable[[], Mapping[str, Any]] | None = None,
         *,
         ahead: bool = False,
-        backlog: Callable[[], Backlog] | None = None,
         connect: Callable[[], Transport] | None = None,
     ) -> None:
         self._settings = settings
@@ -85,7 +82,6 @@ class Pipeline(Generic[Item]):
         self._status = status
         self._spool, self._spool_failure = self._spool_of(settings, signal, ahead=ahead)
         self._ahead = ahead
-        self._backlog = backlog or self._new_backlog
         self._encode = encode
         self._destination = destination(signal=signal)
         self._connect = connect or (lambda: open_transport(self._destination))
@@ -110,8 +106,10 @@ class Pipeline(Generic[Item]):
     ) -> Pipeline[Record]:
         """A pipeline of records; *kind* as for `otelope.export.record.Encoder`."""
         encode = Encoder(kind)
-        options["ahead"] = settings.durable == "write-ahead"
-        return Pipeline(settings, LOGS, encode, weight_of_record, resource, status, **options)
+        ahead = settings.durable == "write-ahead"
+        return Pipeline(
+            settings, LOGS, encode, weight_of_record, resource, status, ahead=ahead, **options
+        )
 
     @staticmethod
     def of_spans(
@@ -250,10 +248,13 @@ class Pipeline(Generic[Item]):
             interval=self._settings.export_interval,
             capacity=self._settings.queue_bytes,
         )
-        backlog = self._backlog()
+        backlog = self._new_backlog()
         if self._spool is None or not self._ahead:
             return Exporter(job, backlog)
-        from otelope.export.write_ahead import WriteAhead, accepts_messages  # noqa: PLC0415 - above
+        from otelope.export.write_ahead import (  # noqa: PLC0415 - as in `_new_backlog`
+            WriteAhead,
+            accepts_messages,
+        )
 
         job = accepts_messages(job)
         return Exporter(

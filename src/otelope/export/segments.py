@@ -25,6 +25,8 @@ _SUFFIX = ".otlp"
 _UNFINISHED = ".part"
 _DAMAGED = ".damaged"
 _NOT_OURS = (BlockingIOError, FileNotFoundError, NotADirectoryError, PermissionError)
+# Seconds before a disk that failed is tried again.
+RETRY_AFTER = 30.0
 # Payloads are nobody else's to read.
 _FOLDER_MODE, _FILE_MODE = 0o700, 0o600
 # The data, and of the metadata only what is needed to read it.

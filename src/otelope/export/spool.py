@@ -23,11 +23,9 @@ _logger = logging.getLogger("otelope")
 
 # The number of the first batch that another process left: older than any of our own.
 _FIRST_ADOPTED = -(1 << 62)
-# Seconds between two looks for what others left, between two at what all of them take, and before
-# a disk that failed is tried again.
+# Seconds between two looks for what others left, and between two at what all of them take.
 _ADOPTION_INTERVAL = 60.0
 _SIZE_INTERVAL = 1.0
-_RETRY_AFTER = 30.0
 
 
 @dataclass
@@ -249,7 +247,7 @@ class Spool:
             self._next_adopted += 1
 
     def _fail(self, error: OSError) -> None:
-        self._retry_at = time.monotonic() + _RETRY_AFTER
+        self._retry_at = time.monotonic() + segments.RETRY_AFTER
         self._tell(error.strerror or str(error))
 
     def _tell(self, failure: str) -> None:

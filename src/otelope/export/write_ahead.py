@@ -23,7 +23,6 @@ from otelope.export.segments import Lease
 
 _logger = logging.getLogger("otelope")
 
-_RETRY_AFTER = 30.0
 # Of a bytes object and its place in the queue.
 _OVERHEAD = 64
 
@@ -194,7 +193,7 @@ class WriteAhead(Queue[Any]):
                 self.failure = None
 
     def _fail(self, error: OSError) -> None:
-        self._retry_at = time.monotonic() + _RETRY_AFTER
+        self._retry_at = time.monotonic() + segments.RETRY_AFTER
         if self.failure is None:
             self.failure = error.strerror or str(error)
             _logger.error(

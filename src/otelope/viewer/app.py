@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 
 from starlette.requests import Request
@@ -36,7 +35,7 @@ def pages(jaeger: str | None) -> list[BaseRoute]:
     """
 
     async def settings(_: Request) -> JSONResponse:
-        return JSONResponse({"version": version("otelope"), "jaeger": jaeger})
+        return JSONResponse({"jaeger": jaeger})
 
     files = _Guarded(StaticFiles(directory=_FILES, html=True))
     # One by one: what is none of them is for others to answer.

@@ -25,7 +25,7 @@ export async function ask(path, signal, expected = []) {
 
 let told;
 
-// What the pages have to know of where they are: the version, and where Jaeger is.
+// What the pages have to know of where they are: `jaeger`, where its pages begin, or null.
 export function settings() {
   told ??= ask("viewer.json").then(({ answer }) => answer, (error) => {
     told = undefined; // asked again with the next page
