@@ -7,9 +7,10 @@ import logging
 import os
 import signal
 import sys
-import threading
 
+from contextlib import suppress
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from otelope.cli import clickhouse, stitch
@@ -77,9 +78,10 @@ def run(args: argparse.Namespace) -> int:
         from otelope.viewer import pages
     except ModuleNotFoundError as error:
         return _fail(f"`otelope up` needs {error.name}: pip install 'otelope[up]'.")
-    stopped = threading.Event()
+    # An event's `set` waits for ever where the signal interrupts its `wait` with the lock held.
+    stopped: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopped.set())
+        signal.signal(number, lambda number, _: stopped.put(number))
     try:
         store = _store(args)
         destination = stitch.stitching(args)
@@ -95,11 +97,19 @@ def run(args: argparse.Namespace) -> int:
     )
     print(f"Look at it: http://{_named(host)}:{http_port}/", flush=True)
     stitcher = stitch.stitcher(args, destination, daemon) if destination else None
-    stopped.wait()
+    _wait_for_word(stopped)
     if stitcher:
         stitcher.stop()
     daemon.stop()
     return 0
+
+
+def _wait_for_word(stopped: SimpleQueue[int]) -> None:
+    # By and by: a signal that comes just before a wait without end would be seen with the next.
+    while True:
+        with suppress(Empty):
+            stopped.get(timeout=0.2)
+            return
 
 
 def _store(args: argparse.Namespace) -> str | Server:
